@@ -1,0 +1,41 @@
+"""Fast hair segmentation and ombre dyeing.
+
+The public names are loaded on first use, so that ``import ohlora_fast`` itself stays quick and loads neither
+PyTorch nor OpenCV.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import InputError
+    from .ombre import Ombre, apply_ombre
+    from .student.model import EffiSegNet
+    from .stylist import HairStylist
+
+__version__ = "0.1.0"
+
+__all__ = ["EffiSegNet", "HairStylist", "InputError", "Ombre", "__version__", "apply_ombre"]
+
+_HOME = {
+    "EffiSegNet": ".student.model",
+    "HairStylist": ".stylist",
+    "InputError": ".errors",
+    "Ombre": ".ombre",
+    "apply_ombre": ".ombre",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from the module that holds it, once."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,1 @@
+"""One operation a file: the plain reference, the fast implementations and the table of backends."""
