@@ -5,7 +5,8 @@ What is kept, what is converted:
 - EXIF orientation is applied, and gone from what is written; the embedded thumbnail goes too. The other
   descriptive EXIF tags (camera, exposure, place, author …), the resolution and an RGB colour profile are kept.
 - JPEG to JPEG keeps the quantisation tables, the chroma subsampling and progressive order, unless a quality is
-  given. WebP stays lossless if it was. TIFF keeps a lossless compression, and otherwise gets deflate.
+  given. WebP stays lossless if it was. TIFF keeps a lossless compression, and otherwise gets deflate; with
+  camera or place tags in its EXIF it is written uncompressed.
 - 16-bit pictures are read with their upper 8 bits. Grey becomes RGB. Transparency, in a palette too, becomes an
   alpha channel. CMYK, LAB and grey with a grey profile become sRGB. (`ohlora_fast.media.convert.to_pixels`)
 - Of an animation or a multi-page file the first frame is read, and `Photo.notes` says so.
@@ -26,7 +27,8 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImag
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.convert import Pixels, to_srgb
 from ohlora_fast.media.files import written_whole
-from ohlora_fast.media.photo import Photo, _reason, build_photo, photo_from_pil
+from ohlora_fast.media.metadata import has_blocks
+from ohlora_fast.media.photo import Photo, build_photo, photo_from_pil, reason_for
 
 __all__ = ["FORMATS", "MAX_PIXELS", "Photo", "output_format", "photo_from_pil", "read_photo", "write_photo"]
 
@@ -46,6 +48,7 @@ FORMATS = {
     ".bmp": "BMP",
 }
 ALLOWED = "allowed are JPEG, PNG, WebP, TIFF and BMP"
+UNREADABLE = "it is corrupt, cut short or of a kind that cannot be read"
 LONGEST_SIDE = {"JPEG": 65_535, "WEBP": 16_383}
 LOSSLESS_TIFF = ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate")
 DEFAULT_QUALITY = 95
@@ -92,10 +95,10 @@ def read_photo(path: str | os.PathLike[str], max_pixels: int = MAX_PIXELS) -> Ph
     except InputError as error:
         raise InputError(f"cannot read {path}: {error}") from error
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else f"it is corrupt or cut short ({error})"
+        reason = os.strerror(error.errno) if error.errno else f"{UNREADABLE} ({error})"
         raise InputError(f"cannot read {path}: {reason}") from error
     except Exception as error:  # a decoder may raise anything at bytes it was not made for
-        raise InputError(f"cannot read {path}: it is corrupt ({_reason(error)})") from error
+        raise InputError(f"cannot read {path}: {UNREADABLE} ({reason_for(error)})") from error
 
 
 def _opened(file: IO[bytes], max_pixels: int) -> tuple[Image.Image, bool]:
@@ -111,6 +114,10 @@ def _opened(file: IO[bytes], max_pixels: int) -> tuple[Image.Image, bool]:
         image = PngImagePlugin.PngImageFile(file)
     elif head.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         image = TiffImagePlugin.TiffImageFile(file)
+        # Pillow would take 16-bit planes for 8-bit ones.
+        planes = image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2
+        if planes and 16 in image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, ()):
+            raise InputError("it holds 16-bit colour in separate planes; allowed is interleaved colour")
     elif head.startswith(b"BM"):
         image = BmpImagePlugin.BmpImageFile(file)
     elif head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -222,7 +229,7 @@ def write_photo(
     except InputError:
         raise
     except Exception as error:  # encoders raise what they like, too
-        raise InputError(f"cannot write {path}: {_reason(error)}") from error
+        raise InputError(f"cannot write {path}: {reason_for(error)}") from error
 
 
 def _check_pixels(pixels: Pixels, path: Path, form: str) -> None:
@@ -286,6 +293,9 @@ def _options(form: str, like: Photo | None, quality: int | None, path: Path) -> 
         else:
             options["quality"] = quality or DEFAULT_QUALITY
     elif form == "TIFF":
-        known = like is not None and like.compression in LOSSLESS_TIFF
-        options["compression"] = like.compression if like and known else "tiff_adobe_deflate"
+        kept_compression = like.compression if like and like.compression in LOSSLESS_TIFF else None
+        # libtiff, which compresses, cannot be given camera and place blocks.
+        options["compression"] = (
+            "raw" if has_blocks(options.get("exif")) else kept_compression or "tiff_adobe_deflate"
+        )
     return options

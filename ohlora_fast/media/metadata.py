@@ -57,12 +57,12 @@ def orientation(image: Image.Image) -> int:
 
 
 def resolution(image: Image.Image) -> tuple[float, float] | None:
-    """Return the dots per inch, if the file states sensible ones."""
+    """Return the dots per inch, if the file states sensible ones (a TIFF that knows none says 1)."""
     try:
         x, y = (float(value) for value in image.info["dpi"])
     except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return None
-    return (x, y) if all(math.isfinite(v) and 1 <= v < 65536 for v in (x, y)) else None
+    return (x, y) if all(math.isfinite(v) and 1 < v < 65536 for v in (x, y)) else None
 
 
 def upright_exif(image: Image.Image, size: tuple[int, int]) -> bytes | None:
@@ -89,3 +89,10 @@ def upright_exif(image: Image.Image, size: tuple[int, int]) -> bytes | None:
     if place:
         exif[ExifTags.IFD.GPSInfo] = place
     return exif.tobytes() if len(exif) else None
+
+
+def has_blocks(exif: bytes | None) -> bool:
+    """Return whether an EXIF block holds more than plain tags: camera settings or the place."""
+    parsed = Image.Exif()
+    parsed.load(exif or b"")
+    return bool(parsed.get_ifd(ExifTags.IFD.Exif) or parsed.get_ifd(ExifTags.IFD.GPSInfo))

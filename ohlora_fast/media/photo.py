@@ -72,7 +72,7 @@ def photo_from_pil(image: Image.Image) -> Photo:
     except InputError:
         raise
     except Exception as error:  # a decoder may raise anything at bytes it was not made for
-        raise InputError(f"cannot read the picture: {_reason(error)}") from error
+        raise InputError(f"cannot read the picture: {reason_for(error)}") from error
 
 
 def build_photo(image: Image.Image, path: Path | None, lossless: bool) -> Photo:
@@ -114,7 +114,8 @@ def upright(pixels: Pixels, turn: int) -> Pixels:
     return np.ascontiguousarray(turned[::rows, ::columns])
 
 
-def _reason(error: Exception) -> str:
+def reason_for(error: Exception) -> str:
+    """Return what to print for an exception from a decoder or encoder."""
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
     return str(error) or type(error).__name__
