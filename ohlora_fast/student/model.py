@@ -1,0 +1,103 @@
+"""EffiSegNet, the student: an EfficientNet encoder under a ghost-module head, in its training form.
+
+Source: Vezakis et al., "EffiSegNet: Gastrointestinal Polyp Segmentation through a Pre-Trained
+EfficientNet-based Network with a Simplified Decoder", 2024; ghost modules: Han et al., "GhostNet", 2020.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.student import SIZE
+from ohlora_fast.student.encoder import FEATURE_CHANNELS, EfficientNetFeatures
+
+EncoderName = Literal["efficientnet-b0", "efficientnet-lite0"]
+ENCODERS: tuple[EncoderName, ...] = ("efficientnet-b0", "efficientnet-lite0")
+HEAD_STRIDES = (1, 2)
+
+
+class GhostModule(nn.Module):
+    """Half of the channels from a 1×1 convolution, the other half from a depthwise 3×3 on those."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        half = out_channels // 2
+        self.primary_conv = nn.Sequential(
+            nn.Conv2d(in_channels, half, 1, bias=False), nn.ReLU(inplace=True), nn.BatchNorm2d(half)
+        )
+        self.cheap_operation = nn.Sequential(
+            nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False), nn.ReLU(inplace=True), nn.BatchNorm2d(half)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        primary = self.primary_conv(x)
+        return torch.cat([primary, self.cheap_operation(primary)], dim=1)
+
+
+class EffiSegNet(nn.Module):
+    """The hair-segmentation student in its training form.
+
+    Args:
+        encoder: ``"efficientnet-b0"`` (with ``head_stride=1`` the reference student: names and numbers of the
+            Oh-LoRA v4 checkpoint) or ``"efficientnet-lite0"`` (with ``head_stride=2`` the default student).
+        head_stride: 1 runs the ghost head at 224×224; 2 runs it at 112×112, and its logits are doubled bilinearly.
+        head_channels: width of the head, an even number.
+
+    Raises:
+        InputError: an argument is outside what is listed above.
+
+    >>> model = EffiSegNet("efficientnet-lite0", head_stride=2).eval()
+    >>> prob = model(torch.zeros(2, 3, 224, 224))
+    >>> tuple(prob.shape), bool((prob >= 0).all() and (prob <= 1).all())
+    ((2, 1, 224, 224), True)
+    """
+
+    def __init__(
+        self, encoder: EncoderName = "efficientnet-lite0", head_stride: int = 2, head_channels: int = 64
+    ) -> None:
+        if encoder not in ENCODERS:
+            raise InputError(f"encoder: got {encoder!r}, allowed are {', '.join(ENCODERS)}")
+        if head_stride not in HEAD_STRIDES:
+            raise InputError(f"head_stride: got {head_stride!r}, allowed are 1 and 2")
+        if not isinstance(head_channels, int) or head_channels < 2 or head_channels % 2:
+            raise InputError(f"head_channels: got {head_channels!r}, allowed are even numbers from 2 on")
+        super().__init__()
+        self.encoder_name, self.head_stride, self.head_channels = encoder, head_stride, head_channels
+        self.encoder = EfficientNetFeatures(encoder)
+        for level, channels in enumerate(FEATURE_CHANNELS, start=1):
+            setattr(self, f"conv{level}", nn.Conv2d(channels, head_channels, 3, padding=1, bias=False))
+            setattr(self, f"bn{level}", nn.BatchNorm2d(head_channels))
+        self.bn6 = nn.BatchNorm2d(head_channels)
+        self.ghost1 = GhostModule(head_channels, head_channels)
+        self.ghost2 = GhostModule(head_channels, head_channels)
+        self.conv6 = nn.Conv2d(head_channels, 1, 1, bias=False)
+
+    def laterals(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+        """The 3×3 convolution and batch norm of each feature level, finest first."""
+        return [(getattr(self, f"conv{level}"), getattr(self, f"bn{level}")) for level in range(1, 6)]
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Hair logits, (N, 1, 224, 224), for RGB images (N, 3, H, W) scaled to [−1, 1].
+
+        H and W should be 224; other sizes of at least 32 run too, and the map is 224×224 all the same.
+        """
+        size = SIZE // self.head_stride
+        levels = zip(self.encoder(x), self.laterals(), strict=True)
+        maps = [F.interpolate(bn(F.relu(conv(feature))), size=(size, size)) for feature, (conv, bn) in levels]
+        fused = maps[0] + maps[1] + maps[2] + maps[3] + maps[4]
+        logits = self.conv6(self.ghost2(self.ghost1(self.bn6(fused))))
+        return logits if self.head_stride == 1 else double_bilinear(logits)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Hair probabilities in [0, 1]: the sigmoid of `logits`."""
+        return torch.sigmoid(self.logits(x))
+
+
+def double_bilinear(x: Tensor) -> Tensor:
+    """Double height and width bilinearly (align_corners=False)."""
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

