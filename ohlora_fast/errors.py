@@ -1,6 +1,6 @@
-"""The one exception that tells a user what to change about an input."""
+"""What tells a user about an input: the exception that refuses it, and the warning that nothing was done."""
 
-__all__ = ["InputError"]
+__all__ = ["InputError", "NoHairWarning"]
 
 
 class InputError(ValueError):
@@ -15,3 +15,7 @@ class InputError(ValueError):
         ...
         ohlora_fast.errors.InputError: color: got 1.2, allowed is a number from 0 to 1
     """
+
+
+class NoHairWarning(UserWarning):
+    """No hair was found in a photo, so that dyeing leaves it as it is."""
