@@ -3,15 +3,16 @@
 What is kept, what is converted:
 
 - EXIF orientation is applied, and gone from what is written; the embedded thumbnail goes too. The other
-  descriptive EXIF tags (camera, exposure, place, author …), the resolution and an RGB colour profile are kept.
-- JPEG to JPEG keeps the quantisation tables, the chroma subsampling and progressive order, unless a quality is
-  given. WebP stays lossless if it was. TIFF keeps a lossless compression, and otherwise gets deflate; with
+  descriptive EXIF tags (camera, exposure, place, author …), the resolution and an RGB colour profile are
+  kept; BMP has no room for EXIF.
+- JPEG to JPEG keeps the quantisation tables, the chroma subsampling and progressive order, unless a quality
+  is given. WebP stays lossless if it was. TIFF keeps a lossless compression, and otherwise gets deflate; with
   camera or place tags in its EXIF it is written uncompressed.
-- 16-bit pictures are read with their upper 8 bits. Grey becomes RGB. Transparency, in a palette too, becomes an
-  alpha channel. CMYK, LAB and grey with a grey profile become sRGB. (`ohlora_fast.media.convert.to_pixels`)
+- 16-bit pictures are read with their upper 8 bits. Grey becomes RGB. Transparency, in a palette too, becomes
+  an alpha channel. CMYK, LAB and grey with a grey profile become sRGB. (`media.convert.to_pixels` has more.)
 - Of an animation or a multi-page file the first frame is read, and `Photo.notes` says so.
-- JPEG and BMP cannot keep alpha: a picture that is not fully opaque is laid on white, with a warning. BMP keeps
-  no profile either: the picture is converted to sRGB first.
+- JPEG and BMP cannot keep alpha: a picture that is not fully opaque is laid on white, with a warning. BMP
+  keeps no profile either: the picture is converted to sRGB first.
 """
 
 from __future__ import annotations

@@ -85,7 +85,7 @@ def build_photo(image: Image.Image, path: Path | None, lossless: bool) -> Photo:
     exif = None
     try:
         exif = upright_exif(image, (pixels.shape[1], pixels.shape[0]))
-    except Exception:  # noqa: BLE001 (EXIF is full of surprises, and none is worth losing a photo)
+    except Exception:  # EXIF is full of surprises, and none of them is worth a photo
         notes += ("its EXIF block cannot be read and is dropped",)
     frames = 1
     with contextlib.suppress(Exception):  # a broken second frame does no harm to the first

@@ -1,0 +1,146 @@
+"""Which picture becomes which file: settled, and refused if it cannot go well, before any work starts."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.media.images import FORMATS
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture and the files made from it."""
+
+    source: Path
+    outputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How outputs are called.
+
+    Attributes:
+        as_file: the file that OUT names → the outputs. It raises InputError if OUT's suffix does not fit.
+        in_folder: a picture's path below the output folder → the outputs' paths there.
+    """
+
+    as_file: Callable[[Path], tuple[Path, ...]]
+    in_folder: Callable[[Path], tuple[Path, ...]]
+
+
+def plan_jobs(
+    inputs: Sequence[str],
+    out: str,
+    naming: Naming,
+    recursive: bool = False,
+    overwrite: bool = False,
+    skip_existing: bool = False,
+) -> list[Job]:
+    """Return the jobs for files, globs and folders, in the order given, names within a folder sorted.
+
+    OUT is a folder if it exists as one, ends in a slash or has no suffix, or if a folder or several pictures
+    came; then it is made, with the folders below it. Pictures keep their names, those from a folder also
+    their place below it.
+
+    Raises:
+        InputError: nothing to do, no match, several pictures for one output file, two pictures for the same
+            output, an output that is one of the inputs, or one that exists and neither flag was given.
+    """
+    if not all((out, *inputs)):
+        raise InputError("an empty name came as IMAGE or --out")
+    arguments = [path for text in inputs for path in _expanded(text)]
+    folder = Path(out)
+    found = [pair for path in arguments for pair in _pictures(path, recursive, folder)]
+    sources = {os.path.abspath(source): (source, below) for source, below in found}
+    if not sources:
+        raise InputError(f"no pictures in {', '.join(inputs)}; looked for {', '.join(FORMATS)}")
+    several = len(sources) > 1 or any(path.is_dir() for path in arguments)
+    slash = out.endswith(tuple(filter(None, (os.sep, os.altsep))))
+    if folder.is_dir() or slash or not folder.suffix or (several and folder.suffix.lower() not in FORMATS):
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"--out: {out} came, which is a file; allowed is a folder, or a name like x.png")
+        jobs = [
+            Job(source, tuple(folder / name for name in naming.in_folder(below)))
+            for source, below in sources.values()
+        ]
+    elif several:
+        raise InputError(f"--out: the file {out} came for a folder or several pictures; allowed is a folder")
+    else:
+        jobs = [Job(source, naming.as_file(folder)) for source, _ in sources.values()]
+    _refuse_shared_outputs(jobs)
+    _refuse_inputs_as_outputs(jobs)
+    existing = [path for job in jobs for path in job.outputs if os.path.lexists(path)]
+    if skip_existing:
+        return [job for job in jobs if not all(path.exists() for path in job.outputs)]
+    if existing and not overwrite:
+        more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
+        raise InputError(f"{existing[0]}{more} exists already; give --overwrite or --skip-existing")
+    return jobs
+
+
+def _expanded(text: str) -> list[Path]:
+    """A glob becomes its matches, unless a file has that very name; anything else stays, missing or not."""
+    if os.path.lexists(text) or not glob.has_magic(text):
+        return [Path(text)]
+    matches = sorted(glob.glob(text, recursive=True))
+    if not matches:
+        raise InputError(f"nothing matches {text}")
+    return [Path(match) for match in matches]
+
+
+def _pictures(path: Path, recursive: bool, out: Path) -> Iterator[tuple[Path, Path]]:
+    """Yield each picture with its path below the output folder; of a folder, what has a picture's suffix and
+    is not hidden, and nothing from the output folder."""
+    if not path.is_dir():
+        yield path, Path(path.name)
+        return
+    made = os.path.realpath(out)
+    for parent, folders, files in os.walk(path, onerror=_refuse_folder):
+        inside = os.path.realpath(parent) == made and os.path.realpath(path) != made
+        folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
+        if inside:
+            folders.clear()
+            continue
+        for name in sorted(files):
+            if Path(name).suffix.lower() in FORMATS and not name.startswith("."):
+                source = Path(parent, name)
+                yield source, source.relative_to(path)
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise InputError(f"cannot read {error.filename}: {os.strerror(error.errno or 0)}")
+
+
+def _refuse_shared_outputs(jobs: Sequence[Job]) -> None:
+    makers: dict[str, Path] = {}
+    for job in jobs:
+        for path in job.outputs:
+            # Folded, because a.png and A.png are one file on some systems.
+            other = makers.setdefault(os.path.abspath(path).casefold(), job.source)
+            if other is not job.source:
+                raise InputError(
+                    f"{other} and {job.source} would both become {path}; give them apart, or the folder that "
+                    "holds both with --recursive"
+                )
+
+
+def _refuse_inputs_as_outputs(jobs: Sequence[Job]) -> None:
+    sources = {identity: job.source for job in jobs if (identity := _identity(job.source))}
+    for job in jobs:
+        for path in job.outputs:
+            if (identity := _identity(path)) in sources and identity:
+                raise InputError(f"{path} would overwrite the input {sources[identity]}; give another --out")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What two names of one file share, through links of both kinds."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

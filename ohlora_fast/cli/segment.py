@@ -1,0 +1,69 @@
+"""`ohlora-fast segment`: where the hair is, as a mask and as an overlay."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ohlora_fast.cli.options import add_engine_options, add_file_options, stylist_from
+from ohlora_fast.errors import InputError
+
+DESCRIPTION = """\
+Write two PNG files a picture: the mask, grey, 255 where hair is certain; and the overlay, the picture with
+the mask in green. In a folder they are NAME_mask.png and NAME_overlay.png. For one picture OUT may be the
+mask's file, OUT.png; the overlay is then OUT_overlay.png beside it."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `segment` and its options."""
+    parser = subparsers.add_parser("segment", help="write hair masks and overlays", description=DESCRIPTION)
+    add_file_options(parser, "the mask's .png file for one picture, or a folder")
+    parser.add_argument("--binary", action="store_true", help="0 or 255 in the mask, cut at probability 0.5")
+    add_engine_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Segment what `args` names and return the exit code."""
+    from ohlora_fast.cli.jobs import run_jobs
+    from ohlora_fast.cli.plan import Job, Naming, plan_jobs
+    from ohlora_fast.media.images import MAX_PIXELS, read_photo, write_photo
+    from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
+
+    naming = Naming(as_file, in_folder)
+    jobs = plan_jobs(args.images, args.out, naming, args.recursive, args.overwrite, args.skip_existing)
+    if not jobs:
+        print("every output exists already")
+        return 0
+    stylist = stylist_from(args)
+
+    def work(job: Job) -> Sequence[str]:
+        photo = read_photo(job.source, max_pixels=args.max_pixels or MAX_PIXELS)
+        mask = mask_pixels(stylist.segment(photo.pixels), binary=args.binary)
+        replace = args.overwrite or args.skip_existing  # of a pair that is half there, both are made again
+        write_photo(job.outputs[0], mask, overwrite=replace)
+        write_photo(job.outputs[1], overlay_pixels(photo.pixels, mask), like=photo, overwrite=replace)
+        return photo.notes
+
+    return run_jobs(jobs, work, args)
+
+
+def as_file(out: Path) -> tuple[Path, ...]:
+    """Name the outputs of one picture after OUT.
+
+    >>> [path.name for path in as_file(Path("hair.png"))]
+    ['hair.png', 'hair_overlay.png']
+    """
+    if out.suffix.lower() != ".png":
+        raise InputError(f"--out: {out} came; allowed is a .png file or a folder")
+    return out, out.with_name(f"{out.stem}_overlay.png")
+
+
+def in_folder(below: Path) -> tuple[Path, ...]:
+    """Name the outputs after the picture.
+
+    >>> [path.name for path in in_folder(Path("a.jpg"))]
+    ['a_mask.png', 'a_overlay.png']
+    """
+    return below.with_name(f"{below.stem}_mask.png"), below.with_name(f"{below.stem}_overlay.png")
