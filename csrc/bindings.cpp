@@ -1,0 +1,82 @@
+// The Python module ohlora_fast._core. Arguments are checked in Python; here only the memory layout is read.
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include "ombre.hpp"
+#include "simd_level.hpp"
+#include "thread_pool.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+using Bytes = py::array_t<std::uint8_t, py::array::c_style | py::array::forcecast>;
+using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
+
+// Chosen once, at import.
+const ohlora::OmbreRows& rows() {
+    static const ohlora::OmbreRows& chosen = ohlora::best_ombre_rows();
+    return chosen;
+}
+
+int extent(const py::array& array, int axis) { return static_cast<int>(array.shape(axis)); }
+
+ohlora::ProbabilityMaps maps_of(const Floats& prob) {
+    return {prob.data(), extent(prob, 0), extent(prob, 1), extent(prob, 2)};
+}
+
+py::array_t<std::uint8_t> ombre(const py::array_t<std::uint8_t>& image, const Floats& prob, const Bytes& hue,
+                                const Doubles& height, const Doubles& grad_height, int threads) {
+    const ohlora::Images images{image.data(),     extent(image, 0), extent(image, 1),  extent(image, 2),
+                                extent(image, 3), image.strides(0), image.strides(1)};
+    const ohlora::ProbabilityMaps maps = maps_of(prob);
+    const ohlora::OmbreSettings settings{hue.data(), height.data(), grad_height.data()};
+    py::array_t<std::uint8_t> out({images.count, images.height, images.width, images.channels});
+    std::uint8_t* to = out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        ohlora::ombre(images, maps, settings, to, threads, rows());
+    }
+    return out;
+}
+
+py::array_t<int> hair_rows(const Floats& prob, int height, int width, int threads) {
+    const ohlora::ProbabilityMaps maps = maps_of(prob);
+    std::vector<ohlora::HairRows> found;
+    {
+        py::gil_scoped_release release;
+        found = ohlora::find_hair_rows(maps, height, width, threads, rows());
+    }
+    py::array_t<int> out({maps.count, 2});
+    for (int n = 0; n < maps.count; ++n) {
+        out.mutable_at(n, 0) = found[static_cast<std::size_t>(n)].top;
+        out.mutable_at(n, 1) = found[static_cast<std::size_t>(n)].bottom;
+    }
+    return out;
+}
+
+py::dict build_info() {
+    py::dict info;
+    info["compiler"] = OHLORA_COMPILER;
+    info["cxx_standard"] = static_cast<long>(__cplusplus);
+    info["simd_compiled"] = ohlora::compiled_levels();
+    info["simd"] = rows().name;
+    info["threads"] = ohlora::default_threads();
+    return info;
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, module) {
+    module.doc() = "Compiled CPU kernels of ohlora_fast.";
+    rows();
+    module.def("ombre", &ombre, py::arg("image"), py::arg("prob"), py::arg("hue"), py::arg("height"),
+               py::arg("grad_height"), py::arg("threads"),
+               "uint8 (N,H,W,3|4) with contiguous pixels, float32 (N|1,h,w), uint8 (N,3), float64 (N,) twice.");
+    module.def("hair_rows", &hair_rows, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
+               "First and last hair row of each map at this size, int32 (N,2); -1 where there is none.");
+    module.def("default_threads", &ohlora::default_threads, "The CPUs that this process may use.");
+    module.def("build_info", &build_info, "Compiler, language standard, vector instructions and threads, as a dict.");
+}

@@ -1,0 +1,227 @@
+// The ombre without a full-size float image: a few stretched rows of the map, then one fused pass over each image row.
+#include "ombre.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "thread_pool.hpp"
+
+namespace ohlora {
+namespace {
+
+constexpr float kHair = 239.0625f;  // on the map's scale: an opacity of 191.25 / 255, a hair row
+constexpr float kClear = 191.25f;   // up to here the opacity is 0
+
+// Two cubic passes raise a largest value m to at most 1.1875²·m + 0.1875²·m = 1.4453·m. So an output row whose four
+// source rows stay below this limit is a plain copy, without a look at the map.
+constexpr float kDim = kClear / 255.0f / 1.446f;
+
+// Below this many pixels a second thread costs more than it brings: waking it takes some 10 µs.
+constexpr long kPixelsForThreads = 64 * 1024;
+
+// The taps of an axis, with the memory behind them. Positions in float64, the fraction rounded to steps of 2^-23, the
+// cubic (a = −0.75) in float64 and then rounded: found to give OpenCV 5.0's weights to the last bit.
+class Axis {
+public:
+    Axis(int source_size, int size) : first_(size), weight_(static_cast<std::size_t>(4) * size) {
+        const double step = static_cast<double>(source_size) / size, a = -0.75;
+        taps_.size = size;
+        taps_.inner_begin = 0;
+        taps_.inner_end = 0;
+        for (int x = 0; x < size; ++x) {
+            const double position = (x + 0.5) * step - 0.5, floor = std::floor(position);
+            // volatile: the sum has to be rounded to float32, also where registers are wider.
+            const volatile float above_one = 1.0f + static_cast<float>(position - floor);
+            const double t = static_cast<double>(above_one) - 1.0, u = 1.0 - t;
+            const int cell = static_cast<int>(floor);
+            first_[x] = cell - 1 + kPad;
+            weight_[x] = static_cast<float>(a * t * u * u);
+            weight_[x + size] = static_cast<float>(((a + 2) * t - (a + 3)) * t * t + 1);
+            weight_[x + 2 * size] = static_cast<float>(((a + 2) * u - (a + 3)) * u * u + 1);
+            weight_[x + 3 * size] = static_cast<float>(a * t * t * u);
+            if (cell < 1) taps_.inner_begin = x + 1;
+            if (cell + 2 < source_size) taps_.inner_end = x + 1;
+        }
+        taps_.inner_begin = std::min(taps_.inner_begin, taps_.inner_end);
+        taps_.first = first_.data();
+        for (int k = 0; k < 4; ++k) taps_.weight[k] = weight_.data() + static_cast<std::size_t>(k) * size;
+    }
+    Axis(const Axis&) = delete;
+    Axis& operator=(const Axis&) = delete;
+
+    const AxisTaps& taps() const { return taps_; }
+    bool inner(int x) const { return x >= taps_.inner_begin && x < taps_.inner_end; }
+    // Source index of tap k of output x, inside the source.
+    int source(int x, int k, int source_size) const {
+        return std::min(std::max(first_[x] - kPad + k, 0), source_size - 1);
+    }
+
+private:
+    AxisTaps taps_;
+    std::vector<std::int32_t> first_;
+    std::vector<float> weight_;
+};
+
+// Scratch memory of one thread: the four stretched source rows that the current output row needs. Neighbouring output
+// rows share them, so a source row is stretched about once a thread instead of being kept for the whole image.
+class StretchedRows {
+public:
+    StretchedRows(int source_width, int width)
+        : padded_(source_width + 2 * kPad), values_(static_cast<std::size_t>(4) * width), width_(width) {}
+
+    // The map's row y. Valid until the next call.
+    MapRow at(const float* map, int map_height, int map_width, const Axis& vertical, const Axis& horizontal, int y,
+              const OmbreRows& rows) {
+        MapRow result;
+        result.inner = vertical.inner(y);
+        result.columns = &horizontal.taps();
+        for (int k = 0; k < 4; ++k) {
+            const int j = vertical.source(y, k, map_height);
+            const float* source = map + static_cast<std::size_t>(j) * map_width;
+            float* row = values_.data() + static_cast<std::size_t>(j % 4) * width_;
+            Held& held = held_[j % 4];
+            if (held.source != source || held.inner != result.inner) {
+                rows.widen(source, map_width, padded_.data());
+                rows.stretch(padded_.data(), horizontal.taps(), result.inner, row);
+                held = {source, result.inner};
+            }
+            result.row[k] = row;
+            result.weight[k] = vertical.taps().weight[k][y];
+        }
+        return result;
+    }
+
+private:
+    struct Held {
+        const float* source = nullptr;
+        bool inner = false;
+    };
+    Held held_[4];
+    std::vector<float> padded_;
+    std::vector<float> values_;
+    int width_;
+};
+
+// Which output rows can have any opacity at all, from the source rows alone.
+std::vector<std::uint8_t> lit_rows(const float* map, int map_height, int map_width, const Axis& vertical,
+                                   const OmbreRows& rows) {
+    std::vector<std::uint8_t> bright(map_height), lit(vertical.taps().size);
+    for (int j = 0; j < map_height; ++j)
+        bright[j] = rows.any_reaches(map + static_cast<std::size_t>(j) * map_width, map_width, kDim);
+    for (int y = 0; y < vertical.taps().size; ++y)
+        for (int k = 0; k < 4; ++k) lit[y] |= bright[vertical.source(y, k, map_height)];
+    return lit;
+}
+
+HairRows search(const float* map, const ProbabilityMaps& maps, const Axis& vertical, const Axis& horizontal,
+                const std::vector<std::uint8_t>& lit, StretchedRows& stretched, const OmbreRows& rows) {
+    const int height = vertical.taps().size;
+    const auto is_hair = [&](int y) {
+        if (!lit[y]) return false;
+        return rows.map_reaches(stretched.at(map, maps.height, maps.width, vertical, horizontal, y, rows), kHair);
+    };
+    int top = 0;
+    while (top < height && !is_hair(top)) ++top;
+    if (top == height) return {-1, -1};
+    int bottom = height - 1;
+    while (!is_hair(bottom)) --bottom;
+    return {top, bottom};
+}
+
+// What one sample needs before its rows can be dyed.
+struct Sample {
+    std::vector<std::uint8_t> lit;
+    HairRows hair;
+    int grad_top, grad_bottom;
+    DyePattern dye;
+
+    double weight(int y) const {
+        if (y < grad_top) return 0.0;
+        if (y >= grad_bottom) return 1.0;
+        return static_cast<double>(y - grad_top) / (grad_bottom - grad_top);
+    }
+};
+
+// Without a hair row the opacity stays as it is: every row has weight 1.
+void set_gradient(Sample& sample, double height, double grad_height) {
+    sample.grad_top = sample.grad_bottom = 0;
+    if (sample.hair.top < 0) return;
+    const int top = sample.hair.top, bottom = sample.hair.bottom;
+    sample.grad_top = static_cast<int>(top + (bottom - top) * (1.0 - height));
+    sample.grad_bottom = static_cast<int>(sample.grad_top + (bottom - sample.grad_top) * grad_height);
+}
+
+// clip(1.35·v + 0.25·hue − 38.25) = clip((27·v + 5·hue − 765) / 20), equal for all 65,536 pairs of v and hue.
+void set_dye(DyePattern& dye, const std::uint8_t* hue, int channels) {
+    for (int i = 0; i < kBlock * channels; ++i) {
+        const int channel = i % channels;
+        dye.scale[i] = static_cast<std::int16_t>(channel < 3 ? 27 : 20);
+        dye.offset[i] = static_cast<std::int16_t>(channel < 3 ? 5 * hue[channel] - 765 : 0);
+    }
+}
+
+int useful_threads(int threads, int count, int height, int width) {
+    return static_cast<long>(count) * height * width < kPixelsForThreads ? 1 : threads;
+}
+
+std::vector<StretchedRows> scratch(int threads, const ProbabilityMaps& maps, int width) {
+    return std::vector<StretchedRows>(static_cast<std::size_t>(threads), StretchedRows(maps.width, width));
+}
+
+}  // namespace
+
+std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, int width, int threads,
+                                     const OmbreRows& rows) {
+    const Axis vertical(maps.height, height), horizontal(maps.width, width);
+    threads = useful_threads(threads, maps.count, height, width);
+    std::vector<StretchedRows> stretched = scratch(threads, maps, width);
+    std::vector<HairRows> found(maps.count);
+    parallel_for(maps.count, threads, [&](int slot, int n) {
+        const float* map = maps.at(n);
+        const auto lit = lit_rows(map, maps.height, maps.width, vertical, rows);
+        found[n] = search(map, maps, vertical, horizontal, lit, stretched[slot], rows);
+    });
+    return found;
+}
+
+void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, std::uint8_t* out,
+           int threads, const OmbreRows& rows) {
+    const int height = images.height, width = images.width, channels = images.channels;
+    const Axis vertical(maps.height, height), horizontal(maps.width, width);
+    threads = useful_threads(threads, images.count, height, width);
+    std::vector<StretchedRows> stretched = scratch(threads, maps, width);
+
+    std::vector<Sample> samples(images.count);
+    parallel_for(images.count, threads, [&](int slot, int n) {
+        Sample& sample = samples[n];
+        sample.lit = lit_rows(maps.at(n), maps.height, maps.width, vertical, rows);
+        sample.hair = search(maps.at(n), maps, vertical, horizontal, sample.lit, stretched[slot], rows);
+        set_gradient(sample, settings.height[n], settings.grad_height[n]);
+        set_dye(sample.dye, settings.hue + 3 * n, channels);
+    });
+
+    // Bands of rows: small enough to even out cheap and dear ones, large enough that stretching three rows twice at
+    // each seam does not matter.
+    const int bands = std::max(1, std::min(8 * threads, height / 16));
+    const std::size_t row_bytes = static_cast<std::size_t>(width) * channels;
+    parallel_for(images.count * bands, threads, [&](int slot, int task) {
+        const int n = task / bands, band = task % bands;
+        const Sample& sample = samples[n];
+        const int begin = static_cast<int>(static_cast<long long>(height) * band / bands);
+        const int end = static_cast<int>(static_cast<long long>(height) * (band + 1) / bands);
+        for (int y = begin; y < end; ++y) {
+            const std::uint8_t* from = images.data + n * images.sample_stride + y * images.row_stride;
+            std::uint8_t* to = out + (static_cast<std::size_t>(n) * height + y) * row_bytes;
+            const double weight = sample.weight(y);
+            if (weight == 0.0 || !sample.lit[y]) {
+                std::memcpy(to, from, row_bytes);
+                continue;
+            }
+            const MapRow map = stretched[slot].at(maps.at(n), maps.height, maps.width, vertical, horizontal, y, rows);
+            rows.dye({map, &sample.dye, weight, channels, from, to});
+        }
+    });
+}
+
+}  // namespace ohlora

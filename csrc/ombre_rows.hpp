@@ -1,0 +1,68 @@
+// The inner loops of the ombre, one table a level of vector instructions.
+//
+// ombre_rows.cpp is compiled once a level, each time with its own compiler flags, and defines the table of that level.
+// simd_level.cpp chooses a table at run time. Nothing but plain data crosses this border.
+#pragma once
+
+#include <cstdint>
+
+namespace ohlora {
+
+// Pixels handled at once: 64 float32 of the map and 192 bytes of RGB stay in registers and L1. Powers of two only.
+constexpr int kBlock = 64;
+constexpr int kMaxChannels = 4;
+// A source row is widened by this many replicated values on either side, so that no tap needs a clamp.
+constexpr int kPad = 2;
+
+// The cubic taps of one axis. Output x reads the padded source at first[x] … first[x] + 3.
+struct AxisTaps {
+    int size = 0;
+    const std::int32_t* first = nullptr;
+    const float* weight[4] = {};
+    // Outputs in [inner_begin, inner_end) have all four taps inside the source; the others touch the border.
+    int inner_begin = 0;
+    int inner_end = 0;
+};
+
+// One output row of the resized map: four horizontally stretched source rows and their weights.
+struct MapRow {
+    const float* row[4];
+    float weight[4];
+    bool inner;  // all four rows lie inside the source
+    const AxisTaps* columns;
+};
+
+// dyed = clip(floor((scale·value + offset) / 20), 0, 255), an entry for each byte of a block of pixels.
+struct DyePattern {
+    std::int16_t scale[kBlock * kMaxChannels];
+    std::int16_t offset[kBlock * kMaxChannels];
+};
+
+struct DyeRow {
+    MapRow map;
+    const DyePattern* dye;
+    double weight;  // the row's weight, in (0, 1]
+    int channels;   // 3 or 4; a fourth passes through
+    const std::uint8_t* from;
+    std::uint8_t* to;
+};
+
+struct OmbreRows {
+    const char* name;
+    // 255 · source, with kPad replicated values on either side.
+    void (*widen)(const float* source, int size, float* padded);
+    // Stretches a padded source row to the output's width. `inner`: the row belongs to an output row off the border.
+    void (*stretch)(const float* padded, const AxisTaps& columns, bool inner, float* out);
+    // Whether any source value reaches the limit.
+    bool (*any_reaches)(const float* source, int size, float limit);
+    // Whether any value of the resized map's row reaches the limit.
+    bool (*map_reaches)(const MapRow& map, float limit);
+    // One output row: map, opacity, dye and blend in one pass.
+    void (*dye)(const DyeRow& row);
+};
+
+extern const OmbreRows ombre_rows_baseline;
+extern const OmbreRows ombre_rows_avx2;
+extern const OmbreRows ombre_rows_avx512;
+
+}  // namespace ohlora
