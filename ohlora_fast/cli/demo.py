@@ -34,9 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add `demo` and its options."""
     parser = subparsers.add_parser("demo", help="dye a sample portrait", description=DESCRIPTION)
     parser.add_argument("-o", "--out", default="ohlora-demo", metavar="DIR", help="the folder (ohlora-demo)")
-    parser.add_argument(
-        "--color", type=color, default=0.5, help="of after.png: 0 to 1, a CSS name or #rrggbb"
-    )
+    parser.add_argument("--color", type=color, default=0.5, help="of after.png: 0 to 1, a CSS name or #rrggbb")
     parser.add_argument("--ombre-height", type=fraction, default=0.6, metavar="X", help="of after.png (0.6)")
     parser.add_argument("--ombre-grad-height", type=fraction, default=0.5, metavar="X", help="(0.5)")
     add_engine_options(parser)

@@ -78,9 +78,7 @@ def _make_folders(job: Job) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(
-                f"cannot make the folder {path.parent}: {os.strerror(error.errno or 0)}"
-            ) from error
+            raise InputError(f"cannot make the folder {path.parent}: {os.strerror(error.errno or 0)}") from error
 
 
 def _progress_bar(total: int) -> Any:

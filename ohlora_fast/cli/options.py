@@ -52,30 +52,20 @@ def percent(text: str) -> int:
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Add what `stylist_from` needs."""
     group = parser.add_argument_group("engine")
-    group.add_argument(
-        "--checkpoint", metavar="FILE", help="weights of another student (default: the bundled)"
-    )
+    group.add_argument("--checkpoint", metavar="FILE", help="weights of another student (default: the bundled)")
     group.add_argument("--engine", default="auto", help="auto, or one that `ohlora-fast info` lists")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
-    group.add_argument(
-        "--threads", type=count, metavar="N", help="CPU threads (default: the engine's choice)"
-    )
+    group.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: the engine's choice)")
 
 
 def add_file_options(parser: argparse.ArgumentParser, out_help: str) -> None:
     """Add inputs, output and what happens to files that exist."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, globs and folders")
     parser.add_argument("-o", "--out", required=True, help=out_help)
-    parser.add_argument(
-        "--recursive", action="store_true", help="go into the folders of a folder, and keep them"
-    )
+    parser.add_argument("--recursive", action="store_true", help="go into the folders of a folder, and keep them")
     existing = parser.add_mutually_exclusive_group()
-    existing.add_argument(
-        "--overwrite", action="store_true", help="replace outputs that exist (never an input)"
-    )
-    existing.add_argument(
-        "--skip-existing", action="store_true", help="leave out pictures whose output exists"
-    )
+    existing.add_argument("--overwrite", action="store_true", help="replace outputs that exist (never an input)")
+    existing.add_argument("--skip-existing", action="store_true", help="leave out pictures whose output exists")
     parser.add_argument(
         "--max-pixels", type=count, metavar="N", help="refuse larger pictures unread (default 178,956,970)"
     )
@@ -85,6 +75,4 @@ def stylist_from(args: argparse.Namespace) -> HairStylist:
     """Load the student that the engine options ask for."""
     from ohlora_fast.stylist import HairStylist
 
-    return HairStylist(
-        checkpoint=args.checkpoint, engine=args.engine, device=args.device, threads=args.threads
-    )
+    return HairStylist(checkpoint=args.checkpoint, engine=args.engine, device=args.device, threads=args.threads)

@@ -65,8 +65,7 @@ def plan_jobs(
         if folder.exists() and not folder.is_dir():
             raise InputError(f"--out: {out} came, which is a file; allowed is a folder, or a name like x.png")
         jobs = [
-            Job(source, tuple(folder / name for name in naming.in_folder(below)))
-            for source, below in sources.values()
+            Job(source, tuple(folder / name for name in naming.in_folder(below))) for source, below in sources.values()
         ]
     elif several:
         raise InputError(f"--out: the file {out} came for a folder or several pictures; allowed is a folder")

@@ -83,9 +83,7 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
     if image.mode == "F":
         values = np.asarray(image)
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            raise InputError(
-                f"float values run from {values.min():g} to {values.max():g}; allowed are 0 to 1"
-            )
+            raise InputError(f"float values run from {values.min():g} to {values.max():g}; allowed are 0 to 1")
         return Image.fromarray(np.rint(values * 255).astype(np.uint8)), None
     if image.has_transparency_data:
         rgba = image.convert("RGBA")

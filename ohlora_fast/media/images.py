@@ -50,7 +50,7 @@ FORMATS = {
 }
 ALLOWED = "allowed are JPEG, PNG, WebP, TIFF and BMP"
 UNREADABLE = "it is corrupt, cut short or of a kind that cannot be read"
-LONGEST_SIDE = {"JPEG": 65_535, "WEBP": 16_383}
+LONGEST_SIDE = {"JPEG": 65_500, "WEBP": 16_383}
 LOSSLESS_TIFF = ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate")
 DEFAULT_QUALITY = 95
 
@@ -296,7 +296,5 @@ def _options(form: str, like: Photo | None, quality: int | None, path: Path) -> 
     elif form == "TIFF":
         kept_compression = like.compression if like and like.compression in LOSSLESS_TIFF else None
         # libtiff, which compresses, cannot be given camera and place blocks.
-        options["compression"] = (
-            "raw" if has_blocks(options.get("exif")) else kept_compression or "tiff_adobe_deflate"
-        )
+        options["compression"] = "raw" if has_blocks(options.get("exif")) else kept_compression or "tiff_adobe_deflate"
     return options
