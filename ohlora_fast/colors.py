@@ -68,9 +68,7 @@ def _nearest_degree(text: str) -> int:
         raise InputError(f"color: {text!r} came; allowed is {ALLOWED}") from None
     hue, saturation, _ = colorsys.rgb_to_hsv(*(part / 255 for part in rgb[:3]))
     if saturation == 0:
-        raise InputError(
-            f"color: {text!r} has no hue (black, white and greys have none); allowed is {ALLOWED}"
-        )
+        raise InputError(f"color: {text!r} has no hue (black, white and greys have none); allowed is {ALLOWED}")
     return math.floor(360 * hue + 0.5) % 360
 
 

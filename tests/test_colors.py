@@ -50,9 +50,7 @@ def test_colours_without_hue(text: str) -> None:
         parse_color(text)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "nan", "inf", "-0.01", "1.01", "rainbow", "#12", "#12345g", "0,5", "0x1"]
-)
+@pytest.mark.parametrize("text", ["", "nan", "inf", "-0.01", "1.01", "rainbow", "#12", "#12345g", "0,5", "0x1"])
 def test_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"^color: .*allowed is a number from 0 to 1") as caught:
         parse_color(text)
