@@ -36,16 +36,16 @@ public:
             const double t = static_cast<double>(above_one) - 1.0, u = 1.0 - t;
             const int cell = static_cast<int>(floor);
             first_[x] = cell - 1 + kPad;
-            weight_[x] = static_cast<float>(a * t * u * u);
-            weight_[x + size] = static_cast<float>(((a + 2) * t - (a + 3)) * t * t + 1);
-            weight_[x + 2 * size] = static_cast<float>(((a + 2) * u - (a + 3)) * u * u + 1);
-            weight_[x + 3 * size] = static_cast<float>(a * t * t * u);
+            weight_[4 * x] = static_cast<float>(a * t * u * u);
+            weight_[4 * x + 1] = static_cast<float>(((a + 2) * t - (a + 3)) * t * t + 1);
+            weight_[4 * x + 2] = static_cast<float>(((a + 2) * u - (a + 3)) * u * u + 1);
+            weight_[4 * x + 3] = static_cast<float>(a * t * t * u);
             if (cell < 1) taps_.inner_begin = x + 1;
             if (cell + 2 < source_size) taps_.inner_end = x + 1;
         }
         taps_.inner_begin = std::min(taps_.inner_begin, taps_.inner_end);
         taps_.first = first_.data();
-        for (int k = 0; k < 4; ++k) taps_.weight[k] = weight_.data() + static_cast<std::size_t>(k) * size;
+        taps_.weight = weight_.data();
     }
     Axis(const Axis&) = delete;
     Axis& operator=(const Axis&) = delete;
@@ -87,7 +87,7 @@ public:
                 held = {source, result.inner};
             }
             result.row[k] = row;
-            result.weight[k] = vertical.taps().weight[k][y];
+            result.weight[k] = vertical.taps().weight[4 * y + k];
         }
         return result;
     }

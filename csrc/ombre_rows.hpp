@@ -14,11 +14,12 @@ constexpr int kMaxChannels = 4;
 // A source row is widened by this many replicated values on either side, so that no tap needs a clamp.
 constexpr int kPad = 2;
 
-// The cubic taps of one axis. Output x reads the padded source at first[x] … first[x] + 3.
+// The cubic taps of one axis. Output x reads the padded source at first[x] … first[x] + 3, weighted by
+// weight[4·x] … weight[4·x + 3].
 struct AxisTaps {
     int size = 0;
     const std::int32_t* first = nullptr;
-    const float* weight[4] = {};
+    const float* weight = nullptr;
     // Outputs in [inner_begin, inner_end) have all four taps inside the source; the others touch the border.
     int inner_begin = 0;
     int inner_end = 0;
