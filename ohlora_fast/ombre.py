@@ -1,0 +1,269 @@
+"""Ombre settings, and the dyeing of images from hair probabilities: checks, and the choice of a backend.
+
+One map may serve a whole batch: ``prob`` holds either one map or as many as there are images.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from .errors import InputError
+from .ops.ombre_op import BACKENDS, backends, hair_rows, is_tensor, ombre_cpp, ombre_numpy, ombre_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    Setting = float | Sequence[float] | NDArray[Any]
+
+__all__ = ["Ombre", "apply_ombre", "backends", "has_hair"]
+
+Image = TypeVar("Image")
+
+
+@dataclass(frozen=True)
+class Ombre:
+    """Settings of an ombre.
+
+    Args:
+        color: position on the hue circle, 0 to 1: 0 red, 0.1 orange, 0.5 sky blue, 0.9 pink, 1 red again.
+        ombre_height: how far the colour reaches up from the lowest hair, 0 to 1 (1: to the topmost hair).
+        ombre_grad_height: the share of that height over which the colour fades in, 0 to 1.
+
+    Raises:
+        InputError: a setting is no number in [0, 1].
+
+    Example:
+        >>> Ombre(color=0.9)
+        Ombre(color=0.9, ombre_height=0.6, ombre_grad_height=0.5)
+    """
+
+    color: float = 0.5
+    ombre_height: float = 0.6
+    ombre_grad_height: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("color", "ombre_height", "ombre_grad_height"):
+            _number(name, getattr(self, name))
+
+    def apply(self, image: Image, prob: Any, backend: str = "auto", threads: int | None = None) -> Image:
+        """Dye images with these settings; see :func:`apply_ombre`."""
+        settings = (self.color, self.ombre_height, self.ombre_grad_height)
+        return apply_ombre(image, prob, *settings, backend=backend, threads=threads)
+
+
+def apply_ombre(
+    image: Image,
+    prob: Any,
+    color: Setting = 0.5,
+    ombre_height: Setting = 0.6,
+    ombre_grad_height: Setting = 0.5,
+    backend: str = "auto",
+    threads: int | None = None,
+) -> Image:
+    """Dye the hair of one image or a batch with an ombre.
+
+    Args:
+        image: NumPy uint8 RGB or RGBA, (H, W, C) or (N, H, W, C); or torch RGB or RGBA, (C, H, W) or (N, C, H, W),
+            uint8 or float32 in 0 to 255. Float32 skips both truncations and carries gradients to image and map
+            (the weights of the rows count as constants). The alpha channel passes through.
+        prob: hair probability in [0, 1], float16, float32 or float64: (h, w), (N, h, w) or (N, 1, h, w), of any
+            size; one map may serve a whole batch. A tensor on the image's device for a tensor, else an array.
+        color: position on the hue circle, 0 to 1; like the next two a number or one for each image.
+        ombre_height: how far the colour reaches up from the lowest hair, 0 to 1.
+        ombre_grad_height: the share of that height over which the colour fades in, 0 to 1.
+        backend: "auto", the fastest that runs here, or one of "numpy", "cpp", "torch", "triton", "cuda". Tensors
+            take "torch", and, if they are uint8 on the CPU, "cpp".
+        threads: CPU threads of "cpp"; all that this process may use if None. The result does not depend on it.
+
+    Returns:
+        The dyed image, a new array or tensor of the image's shape, dtype and device. Where no row holds hair, the
+        formula is applied as it stands, without a gradient; :func:`has_hair` tells.
+
+    Raises:
+        InputError: an argument has the wrong type, shape or range, or the backend cannot run.
+
+    Example:
+        >>> photo = np.full((4, 4, 3), 100, np.uint8)
+        >>> dyed = apply_ombre(photo, np.ones((2, 2), np.float32), color=0.5, ombre_height=1, ombre_grad_height=0)
+        >>> dyed[0, 0].tolist()
+        [96, 160, 160]
+    """
+    if backend not in ("auto", *BACKENDS):
+        raise InputError(f"backend: got {backend!r}, allowed are 'auto', {', '.join(map(repr, BACKENDS))}")
+    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+        raise InputError(f"threads: got {threads!r}, allowed is a whole number from 1, or None")
+    tensor = is_tensor(image)
+    images = _tensor_images(image) if tensor else _array_images(image)
+    count = len(images)
+    if is_tensor(prob) != tensor:
+        raise InputError(f"prob: got {_kind(prob)} for an image that is {_kind(image)}, allowed is the same kind")
+    maps = _maps(prob, count)
+    settings = (
+        _settings("color", color, count),
+        _settings("ombre_height", ombre_height, count),
+        _settings("ombre_grad_height", ombre_grad_height, count),
+    )
+    if tensor:
+        out = _dye_tensors(images, maps, settings, backend, threads)
+    else:
+        out = _dye_arrays(images, maps, settings, backend, threads)
+    return out if images.ndim == image.ndim else out[0]  # type: ignore[attr-defined]
+
+
+def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> NDArray[np.bool_]:
+    """Say for each map whether a hair row is found at an image size.
+
+    Without one, the ombre has no gradient. Cheap: a map is read only until its first hair row.
+
+    Args:
+        prob: probability in [0, 1], as for :func:`apply_ombre`: (h, w), (N, h, w) or (N, 1, h, w).
+        size: height and width of the image that the map is for.
+        threads: CPU threads, all if None.
+
+    Returns:
+        bool (N,), with N = 1 for a single map.
+
+    Raises:
+        InputError: prob has the wrong type, shape or range.
+
+    Example:
+        >>> has_hair(np.stack([np.zeros((2, 2)), np.ones((2, 2))]), (64, 64)).tolist()
+        [False, True]
+    """
+    maps = _maps(prob, None)
+    if is_tensor(maps):
+        maps = maps.detach().cpu().numpy()
+    return hair_rows(maps, *size, threads=threads)[:, 0] >= 0
+
+
+def _dye_arrays(images: Any, maps: Any, settings: Any, backend: str, threads: int | None) -> Any:
+    if backend == "auto":
+        backend = next(name for name in ("cpp", "numpy", "torch") if backends()[name] is None)
+    _require(backend)
+    if backend == "cpp":
+        return ombre_cpp(images, maps, *settings, threads=threads)
+    if backend == "numpy":
+        return ombre_numpy(images, maps, *settings)
+    import torch
+
+    planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+    dyed = ombre_torch(planes, torch.from_numpy(maps), *settings).numpy()
+    return np.ascontiguousarray(dyed.transpose(0, 2, 3, 1))
+
+
+def _dye_tensors(images: Any, maps: Any, settings: Any, backend: str, threads: int | None) -> Any:
+    if backend == "auto":
+        backend = "torch"
+    _require(backend)
+    if backend == "torch":
+        return ombre_torch(images, maps, *settings)
+    import torch
+
+    if backend != "cpp":
+        raise InputError(f"backend: got {backend!r} for a tensor, allowed are 'auto', 'torch' and 'cpp'")
+    if images.device.type != "cpu" or images.dtype != torch.uint8 or maps.requires_grad:
+        what = f"{images.dtype} on {images.device}" + (", prob with gradients" if maps.requires_grad else "")
+        raise InputError(f"backend: got 'cpp' for {what}, allowed are uint8 on the CPU without gradients")
+    pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+    dyed = ombre_cpp(pixels, maps.numpy(), *settings, threads=threads)
+    return torch.from_numpy(dyed).permute(0, 3, 1, 2).contiguous()
+
+
+def _require(backend: str) -> None:
+    reason = backends()[backend]
+    if reason is not None:
+        here = ", ".join(repr(name) for name, missing in backends().items() if missing is None)
+        raise InputError(f"backend: got {backend!r}, but {reason}; allowed here are 'auto', {here}")
+
+
+def _kind(value: Any) -> str:
+    if is_tensor(value):
+        return "a torch tensor"
+    return "a NumPy array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+
+
+def _array_images(image: Any) -> Any:
+    allowed = "allowed is uint8 RGB or RGBA, (H, W, C) or (N, H, W, C)"
+    if not isinstance(image, np.ndarray):
+        raise InputError(f"image: got {_kind(image)}, allowed is a NumPy array or a torch tensor")
+    if image.dtype != np.uint8:
+        raise InputError(f"image: got dtype {image.dtype}, {allowed}")
+    if image.ndim not in (3, 4) or image.shape[-1] not in (3, 4) or image.size == 0:
+        raise InputError(f"image: got shape {image.shape}, {allowed}")
+    return image if image.ndim == 4 else image[None]
+
+
+def _tensor_images(image: Any) -> Any:
+    import torch
+
+    allowed = "allowed is RGB or RGBA, (C, H, W) or (N, C, H, W), uint8 or float32 in 0 to 255"
+    if image.dtype not in (torch.uint8, torch.float32):
+        raise InputError(f"image: got dtype {image.dtype}, {allowed}")
+    if image.ndim not in (3, 4) or image.shape[-3] not in (3, 4) or image.numel() == 0:
+        raise InputError(f"image: got shape {tuple(image.shape)}, {allowed}")
+    if image.dtype == torch.float32:
+        _check_range("image", image, 255)
+    return image if image.ndim == 4 else image[None]
+
+
+def _maps(prob: Any, count: int | None) -> Any:
+    """Check maps, and give them as float32 (M, h, w). ``count`` images take M of 1 or count; None takes any M."""
+    tensor = is_tensor(prob)
+    if not tensor and not isinstance(prob, np.ndarray):
+        raise InputError(f"prob: got {_kind(prob)}, allowed is a NumPy array or a torch tensor")
+    if str(prob.dtype).removeprefix("torch.") not in ("float16", "float32", "float64"):
+        raise InputError(f"prob: got dtype {prob.dtype}, allowed are float16, float32 and float64")
+    shape = tuple(prob.shape)
+    maps = prob[:, 0] if prob.ndim == 4 and shape[1] == 1 else prob[None] if prob.ndim == 2 else prob
+    if maps.ndim != 3 or 0 in shape or (count is not None and len(maps) not in (1, count)):
+        images = "" if count is None else f", N being 1 or the number of images, {count}"
+        raise InputError(f"prob: got shape {shape}, allowed are (h, w), (N, h, w) and (N, 1, h, w){images}")
+    if not tensor:
+        # Float16 is slow to compare; widening it is exact. Float64 is checked before it is rounded.
+        maps = maps.astype(np.float32) if maps.dtype == np.float16 else maps
+        _check_range("prob", maps, 1)
+        return np.ascontiguousarray(maps, np.float32)
+    _check_range("prob", maps, 1)
+    return maps.float()
+
+
+def _check_range(name: str, values: Any, high: int) -> None:
+    if is_tensor(values):
+        lowest, highest = (float(one) for one in values.detach().aminmax())
+    else:
+        lowest, highest = float(values.min()), float(values.max())
+    if lowest >= 0 and highest <= high:  # false for NaN, which minimum and maximum pass on
+        return
+    if lowest != lowest or highest != highest:
+        raise InputError(f"{name}: got NaN, allowed are values from 0 to {high}")
+    raise InputError(f"{name}: got values from {lowest:g} to {highest:g}, allowed are 0 to {high}")
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
+        raise InputError(f"{name}: got {value!r}, allowed is a number from 0 to 1")
+    number = float(value)
+    if not 0 <= number <= 1:
+        raise InputError(f"{name}: got {number:g}, allowed is a number from 0 to 1")
+    return number
+
+
+def _settings(name: str, value: Any, count: int) -> NDArray[np.float64]:
+    """One float64 a sample, from a number or a sequence of them."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return np.full(count, _number(name, value))
+    if is_tensor(value):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        value = value[()] if value.ndim == 0 else list(value)
+    if not isinstance(value, (list, tuple)):
+        return np.full(count, _number(name, value))
+    if len(value) != count:
+        raise InputError(f"{name}: got {len(value)} values for {count} images, allowed is one number or one an image")
+    return np.array([_number(f"{name}[{n}]", one) for n, one in enumerate(value)])
