@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .errors import InputError
-from .ops.ombre_op import BACKENDS, backends, hair_rows, is_tensor, ombre_cpp, ombre_numpy, ombre_torch
+from .ops.ombre_op import BACKENDS, available_backends, hair_rows, is_tensor, ombre_cpp, ombre_numpy, ombre_torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Setting = float | Sequence[float] | NDArray[Any]
+    Settings = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
-__all__ = ["Ombre", "apply_ombre", "backends", "has_hair"]
+__all__ = ["Ombre", "apply_ombre", "available_backends", "has_hair"]
 
 Image = TypeVar("Image")
 
@@ -99,7 +100,7 @@ def apply_ombre(
     if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
         raise InputError(f"threads: got {threads!r}, allowed is a whole number from 1, or None")
     tensor = is_tensor(image)
-    images = _tensor_images(image) if tensor else _array_images(image)
+    images: Any = as_batch(image)
     count = len(images)
     if is_tensor(prob) != tensor:
         raise InputError(f"prob: got {_kind(prob)} for an image that is {_kind(image)}, allowed is the same kind")
@@ -142,9 +143,22 @@ def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> ND
     return hair_rows(maps, *size, threads=threads)[:, 0] >= 0
 
 
-def _dye_arrays(images: Any, maps: Any, settings: Any, backend: str, threads: int | None) -> Any:
+def as_batch(image: Any) -> Any:
+    """Check one image or a batch, and return the batch: a view with a first axis added to a single image.
+
+    Raises:
+        InputError: no array or tensor that :func:`apply_ombre` takes.
+
+    Example:
+        >>> as_batch(np.zeros((5, 4, 3), np.uint8)).shape
+        (1, 5, 4, 3)
+    """
+    return _tensor_images(image) if is_tensor(image) else _array_images(image)
+
+
+def _dye_arrays(images: Any, maps: Any, settings: Settings, backend: str, threads: int | None) -> Any:
     if backend == "auto":
-        backend = next(name for name in ("cpp", "numpy", "torch") if backends()[name] is None)
+        backend = next(name for name in ("cpp", "numpy", "torch") if available_backends()[name] is None)
     _require(backend)
     if backend == "cpp":
         return ombre_cpp(images, maps, *settings, threads=threads)
@@ -157,7 +171,7 @@ def _dye_arrays(images: Any, maps: Any, settings: Any, backend: str, threads: in
     return np.ascontiguousarray(dyed.transpose(0, 2, 3, 1))
 
 
-def _dye_tensors(images: Any, maps: Any, settings: Any, backend: str, threads: int | None) -> Any:
+def _dye_tensors(images: Any, maps: Any, settings: Settings, backend: str, threads: int | None) -> Any:
     if backend == "auto":
         backend = "torch"
     _require(backend)
@@ -176,9 +190,9 @@ def _dye_tensors(images: Any, maps: Any, settings: Any, backend: str, threads: i
 
 
 def _require(backend: str) -> None:
-    reason = backends()[backend]
+    reason = available_backends()[backend]
     if reason is not None:
-        here = ", ".join(repr(name) for name, missing in backends().items() if missing is None)
+        here = ", ".join(repr(name) for name, missing in available_backends().items() if missing is None)
         raise InputError(f"backend: got {backend!r}, but {reason}; allowed here are 'auto', {here}")
 
 

@@ -10,17 +10,20 @@ import importlib
 import sys
 from functools import lru_cache
 from importlib.util import find_spec
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import torch
     from numpy.typing import NDArray
 
 __all__ = [
     "BACKENDS",
-    "backends",
+    "available_backends",
     "cubic_taps",
     "hair_rows",
     "hue_colors",
@@ -36,14 +39,14 @@ HAIR_ALPHA = 191.25
 
 
 @lru_cache(maxsize=1)
-def backends() -> dict[str, str | None]:
+def available_backends() -> Mapping[str, str | None]:
     """Say which backends run here.
 
     Returns:
         For each known backend: None if it runs here, else the reason why not.
 
     Example:
-        >>> backends()["numpy"] is None
+        >>> available_backends()["numpy"] is None
         True
     """
     reasons: dict[str, str | None] = dict.fromkeys(BACKENDS)
@@ -57,7 +60,7 @@ def backends() -> dict[str, str | None]:
         reasons["torch"] = "PyTorch is not installed"
     reasons["triton"] = "this version has no Triton kernel for the ombre"
     reasons["cuda"] = "this version has no CUDA kernel for the ombre"
-    return reasons
+    return MappingProxyType(reasons)
 
 
 @lru_cache(maxsize=1)
@@ -159,7 +162,7 @@ def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int |
     Returns:
         int32 (M, 2); -1 where there is no hair row.
     """
-    if backends()["cpp"] is None:
+    if available_backends()["cpp"] is None:
         from ohlora_fast import _core
 
         return _core.hair_rows(prob, height, width, threads or _core.default_threads())
