@@ -50,6 +50,11 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.media.sheet import contact_sheet
 
     before = portrait()
+    folder = Path(args.out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out: cannot make the folder {folder}: {error.strerror}") from error
     stylist = stylist_from(args)
     prob = stylist.segment_map(before)
     mask = mask_pixels(stylist.segment(before))
@@ -71,11 +76,6 @@ def run(args: argparse.Namespace) -> int:
             row_labels=[f"height\n{height}" for height in HEIGHTS],
         ),
     }
-    folder = Path(args.out)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out: cannot make the folder {folder}: {error.strerror}") from error
     print(describe_color(args.color))
     for name, pixels in pictures.items():
         write_photo(folder / f"{name}.png", pixels, overwrite=True)

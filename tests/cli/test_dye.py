@@ -1,0 +1,239 @@
+"""`ohlora-fast dye`, with the bundled student."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from ohlora_fast import HairStylist
+from ohlora_fast.cli import main
+from ohlora_fast.media.images import read_photo
+
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def dye(*arguments: object) -> int:
+    return main(["dye", *map(str, arguments)])
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_one_picture(portrait: Path, portrait_pixels: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    out = portrait.with_name("out.png")
+    assert dye(portrait, "-o", out, "--color", "hotpink", "--ombre-height", 0.9, "--ombre-grad-height", 0.25) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert captured.out == f"color 0.9167 → hue 330° #ff0080\n[1/1] {portrait} → {out}\n"
+    wanted = HairStylist().dye(portrait_pixels, color=330 / 360, ombre_height=0.9, ombre_grad_height=0.25)
+    np.testing.assert_array_equal(read_photo(out).pixels, wanted)
+    assert (wanted != portrait_pixels).any()
+
+
+def test_defaults_are_those_of_the_library(portrait: Path, portrait_pixels: np.ndarray) -> None:
+    assert dye(portrait, "-o", portrait.with_name("out.png")) == 0
+    np.testing.assert_array_equal(read_photo(portrait.with_name("out.png")).pixels, HairStylist().dye(portrait_pixels))
+
+
+def test_engine_options_are_passed_on(portrait: Path) -> None:
+    out = portrait.with_name("out.png")
+    assert dye(portrait, "-o", out, "--engine", "torch", "--device", "cpu", "--threads", 1) == 0
+    wanted = HairStylist(engine="torch", device="cpu", threads=1).dye(read_photo(portrait).pixels)
+    np.testing.assert_array_equal(read_photo(out).pixels, wanted)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--engine", "steam"), ("--device", "abacus"), ("--checkpoint", "gone.safetensors")]
+)
+def test_an_engine_that_does_not_exist(
+    portrait: Path, option: str, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert dye(portrait, "-o", portrait.with_name("out.png"), option, value) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("ohlora-fast: error: ")
+    assert value in error
+    assert error.count("\n") == 1
+    assert names(portrait.parent) == ["portrait.png"]
+
+
+def test_jpeg_profile_exif_and_quality_are_kept(tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Maker"
+    lying = Image.fromarray(np.ascontiguousarray(np.rot90(portrait_pixels)))
+    lying.save(tmp_path / "x.jpg", quality=83, subsampling=2, exif=exif, icc_profile=SRGB)
+    assert dye(tmp_path / "x.jpg", "-o", tmp_path / "out" / "y.jpg") == 0
+    with Image.open(tmp_path / "x.jpg") as before, Image.open(tmp_path / "out" / "y.jpg") as after:
+        assert after.size == before.size[::-1]
+        assert after.quantization == before.quantization
+        assert after.info["icc_profile"] == SRGB
+        assert dict(after.getexif()) == {0x010F: "Maker"}
+
+
+def test_quality_can_be_given(portrait: Path) -> None:
+    for quality in (20, 90):
+        assert dye(portrait, "-o", portrait.with_name(f"{quality}.jpg"), "--quality", quality) == 0
+    assert portrait.with_name("20.jpg").stat().st_size < portrait.with_name("90.jpg").stat().st_size / 2
+
+
+def test_alpha_passes_through(tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+    alpha = np.random.default_rng(0).integers(0, 256, portrait_pixels.shape[:2], dtype=np.uint8)
+    Image.fromarray(np.dstack([portrait_pixels, alpha])).save(tmp_path / "x.png")
+    assert dye(tmp_path / "x.png", "-o", tmp_path / "y.png") == 0
+    dyed = read_photo(tmp_path / "y.png").pixels
+    np.testing.assert_array_equal(dyed[..., 3], alpha)
+    np.testing.assert_array_equal(dyed[..., :3], HairStylist().dye(portrait_pixels))
+
+
+def test_transparency_lost_in_a_jpeg_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGBA", (40, 40), (200, 100, 50, 100)).save(tmp_path / "x.png")
+    assert dye(tmp_path / "x.png", "-o", tmp_path / "y.jpg") == 0
+    error = capsys.readouterr().err
+    assert f"ohlora-fast: warning: {tmp_path / 'x.png'}: " in error
+    assert "laid on white" in error
+    assert all(line.startswith("ohlora-fast: warning: ") for line in error.splitlines())
+
+
+def test_without_hair_the_picture_stays_with_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (64, 48), (90, 120, 200)).save(tmp_path / "sky.png")
+    assert dye(tmp_path / "sky.png", "-o", tmp_path / "out.png") == 0
+    error = capsys.readouterr().err
+    assert error.startswith(f"ohlora-fast: warning: {tmp_path / 'sky.png'}: ")
+    assert "no hair" in error
+    assert error.count("\n") == 1
+    np.testing.assert_array_equal(read_photo(tmp_path / "out.png").pixels, read_photo(tmp_path / "sky.png").pixels)
+
+
+def test_notes_on_a_picture_are_printed(
+    tmp_path: Path, portrait_pixels: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(portrait_pixels).convert("CMYK").save(tmp_path / "x.tif")
+    assert dye(tmp_path / "x.tif", "-o", tmp_path / "out") == 0
+    assert f"ohlora-fast: note: {tmp_path / 'x.tif'}: CMYK is converted" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(tmp_path: Path, portrait_pixels: np.ndarray) -> Path:
+    """Two good pictures, two bad ones, and something else."""
+    folder = tmp_path / "in"
+    (folder / "deep").mkdir(parents=True)
+    Image.fromarray(portrait_pixels).save(folder / "a.png")
+    Image.fromarray(portrait_pixels).save(folder / "deep" / "d.jpg")
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:999])
+    (folder / "c.jpg").write_bytes(b"no picture at all")
+    (folder / "notes.txt").write_text("hello")
+    return folder
+
+
+def test_in_a_folder_the_rest_goes_on(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder.parent / "out"
+    assert dye(folder, "-o", out, "--recursive") == 1
+    assert names(out) == ["a.png", "deep/d.jpg"]
+    captured = capsys.readouterr()
+    assert captured.out.splitlines()[1:] == [
+        f"[1/4] {folder / 'a.png'} → {out / 'a.png'}",
+        f"[4/4] {folder / 'deep' / 'd.jpg'} → {out / 'deep' / 'd.jpg'}",
+    ]
+    first, second, third = captured.err.splitlines()
+    assert first == "ohlora-fast: error: 2 of 4 failed:"
+    assert second.startswith(f"ohlora-fast: error: cannot read {folder / 'b.png'}: it is corrupt, cut short")
+    assert third.startswith(f"ohlora-fast: error: cannot read {folder / 'c.jpg'}: it is no picture")
+
+
+def test_one_bad_picture_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dye(folder / "c.jpg", "-o", folder / "x.jpg") == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"ohlora-fast: error: cannot read {folder / 'c.jpg'}: ")
+    assert error.count("\n") == 1
+
+
+def test_skip_existing_takes_up_the_rest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder.parent / "out"
+    assert dye(folder / "a.png", "-o", out) == 0
+    made = (out / "a.png").stat().st_mtime_ns
+    (folder / "b.png").unlink()
+    (folder / "c.jpg").unlink()
+    assert dye(folder, "-o", out, "--recursive") == 1
+    assert "a.png exists already; give --overwrite or --skip-existing" in capsys.readouterr().err
+    assert dye(folder, "-o", out, "--recursive", "--skip-existing") == 0
+    assert names(out) == ["a.png", "deep/d.jpg"]
+    assert (out / "a.png").stat().st_mtime_ns == made
+    assert dye(folder, "-o", out, "--recursive", "--skip-existing") == 0
+    assert "every output exists already" in capsys.readouterr().out
+
+
+def test_overwrite(portrait: Path) -> None:
+    out = portrait.with_name("out.png")
+    out.write_bytes(b"old")
+    assert dye(portrait, "-o", out) == 1
+    assert out.read_bytes() == b"old"
+    assert dye(portrait, "-o", out, "--overwrite") == 0
+    assert read_photo(out).pixels.shape == read_photo(portrait).pixels.shape
+
+
+@pytest.mark.parametrize("flags", [[], ["--overwrite"], ["--skip-existing"]])
+def test_the_input_is_never_overwritten(portrait: Path, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    before = portrait.read_bytes()
+    assert dye(portrait, "-o", portrait.parent, *flags) == 1
+    assert "would overwrite the input" in capsys.readouterr().err
+    assert portrait.read_bytes() == before
+
+
+def test_max_pixels(portrait: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dye(portrait, "-o", portrait.with_name("out.png"), "--max-pixels", 1000) == 1
+    assert "180×200 = 36,000 pixels; allowed are at most 1,000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["out.gif", "out.xyz"])
+def test_an_unknown_suffix_is_refused_before_any_work(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "x.png").write_bytes(b"not even read")
+    assert dye(tmp_path / "x.png", "-o", tmp_path / name) == 1
+    assert "came; allowed are .jpg" in capsys.readouterr().err
+
+
+def test_a_name_without_a_picture_suffix_becomes_png(tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+    Image.fromarray(portrait_pixels).save(tmp_path / "scan.001", format="PNG")
+    assert dye(tmp_path / "scan.001", "-o", tmp_path / "out") == 0
+    assert names(tmp_path / "out") == ["scan.001.png"]
+
+
+def test_an_unwritable_folder_is_one_line_a_picture(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder.parent / "file").touch()
+    assert dye(folder / "a.png", "-o", folder.parent / "file" / "x.png") == 1
+    error = capsys.readouterr().err
+    assert error.startswith("ohlora-fast: error: cannot make the folder")
+    assert error.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_ctrl_c_leaves_whole_files(tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+    (tmp_path / "in").mkdir()
+    large = Image.fromarray(portrait_pixels).resize((900, 1000))
+    large.save(tmp_path / "in" / "000.png")
+    for number in range(1, 200):
+        (tmp_path / "in" / f"{number:03}.png").hardlink_to(tmp_path / "in" / "000.png")
+    command = [sys.executable, "-m", "ohlora_fast.cli", "dye", tmp_path / "in", "-o", tmp_path / "out"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert lines[2].startswith("[2/200] ")
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate()
+    assert process.returncode == 130
+    made = names(tmp_path / "out")
+    assert 2 <= len(made) < 200
+    assert error == (
+        f"ohlora-fast: interrupted: {len(made)} of 200 done; finished files are whole, "
+        "--skip-existing takes up the rest\n"
+    )
+    assert made == [f"{number:03}.png" for number in range(len(made))]
+    for name in made:
+        assert read_photo(tmp_path / "out" / name).pixels.shape == (1000, 900, 3)

@@ -1,0 +1,44 @@
+"""What was built, what runs here and why not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from ohlora_fast.cli import main
+from ohlora_fast.cli.info import as_text, ask, gather, version
+
+
+def test_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert set(facts["packages"]) == {"numpy", "torch", "triton", "onnxruntime", "opencv", "pillow"}
+    assert {"numpy", "cpp", "torch"} <= set(facts["backends"])
+    assert facts["backends"]["numpy"] is None
+    assert facts["engines"]["torch"] is None
+    assert facts["devices"]["cpu"] is None
+    assert "compiler" in facts["built"]
+    assert 1 <= facts["cores"]["usable"] <= facts["cores"]["machine"]
+
+
+def test_text(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["info"]) == 0
+    text = capsys.readouterr().out
+    for title in ("Packages", "Built", "Ombre backends", "Student engines", "Devices"):
+        assert f"\n{title}\n" in text
+    assert "  numpy           runs\n" in text
+
+
+def test_what_does_not_run_is_given_with_its_reason() -> None:
+    facts = gather() | {"backends": {"cuda": "no GPU"}, "engines": {"error": "broken"}, "built": {"error": "gone"}}
+    text = as_text(facts)
+    assert "  cuda            no: no GPU\n" in text
+    assert "  error           broken\n" in text
+    assert "  error           gone\n" in text
+
+
+def test_what_is_missing_is_named() -> None:
+    assert version("no_such_module") == "not usable: No module named 'no_such_module'"
+    assert ask("no_such_module", "f") == {"error": "No module named 'no_such_module'"}
+    assert ask("math", "sqrt") == {"error": "math.sqrt() takes exactly one argument (0 given)"}
