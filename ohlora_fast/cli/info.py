@@ -49,7 +49,7 @@ def gather() -> dict[str, Any]:
         "cores": {"machine": os.cpu_count(), "usable": cores},
         "packages": {name: version(module) for name, module in PACKAGES.items()},
         "built": ask("ohlora_fast._core", "build_info"),
-        "backends": ask("ohlora_fast.ombre", "backends"),
+        "backends": ask("ohlora_fast.ombre", "available_backends"),
         "engines": ask("ohlora_fast.student.engines", "available_engines"),
         "devices": ask("ohlora_fast.student.engines", "available_devices"),
     }

@@ -220,7 +220,7 @@ def test_ctrl_c_leaves_whole_files(tmp_path: Path, portrait_pixels: np.ndarray) 
     large.save(tmp_path / "in" / "000.png")
     for number in range(1, 200):
         (tmp_path / "in" / f"{number:03}.png").hardlink_to(tmp_path / "in" / "000.png")
-    command = [sys.executable, "-m", "ohlora_fast.cli", "dye", tmp_path / "in", "-o", tmp_path / "out"]
+    command = [sys.executable, "-m", "ohlora_fast.cli", "dye", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
     assert process.stdout is not None
     lines = [process.stdout.readline() for _ in range(3)]
