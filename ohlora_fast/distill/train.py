@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,11 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ohlora_fast.distill.data import Pair, Photos, find_pairs, hold_out
+from ohlora_fast.distill.data import Photos, find_pairs, hold_out
 from ohlora_fast.distill.losses import bce_dice_loss
 from ohlora_fast.distill.metrics import pair_ious, source_means
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.files import written_whole
 from ohlora_fast.student.model import EffiSegNet, EncoderName
 from ohlora_fast.student.preprocess import squash, to_input, unsquash
 from ohlora_fast.student.weights import save_student, start_encoder
@@ -82,16 +82,21 @@ class Trainer:
             found = json.loads(file.read_text())
             differing = sorted(key for key in found | wanted if found.get(key) != wanted.get(key))
             if differing:
-                raise InputError(f"{self.run}: holds a run with other settings ({', '.join(differing)}); choose another folder")
+                raise InputError(
+                    f"{self.run}: holds a run with other settings ({', '.join(differing)}); choose another folder"
+                )
         self.run.mkdir(parents=True, exist_ok=True)
-        write_whole(file, lambda path: path.write_text(json.dumps(wanted, indent=2) + "\n"))
+        with written_whole(file) as stream:
+            stream.write((json.dumps(wanted, indent=2) + "\n").encode())
 
     def make_optimizer(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
         """AdamW and a one-cycle schedule, with weight decay on matrices and kernels alone."""
         settings, groups = self.settings, []
         for is_encoder, lr in ((True, settings.encoder_lr), (False, settings.head_lr)):
             chosen = [p for n, p in self.model.named_parameters() if n.startswith("encoder.") == is_encoder]
-            groups.append({"params": [p for p in chosen if p.ndim > 1], "lr": lr, "weight_decay": settings.weight_decay})
+            groups.append(
+                {"params": [p for p in chosen if p.ndim > 1], "lr": lr, "weight_decay": settings.weight_decay}
+            )
             groups.append({"params": [p for p in chosen if p.ndim == 1], "lr": lr, "weight_decay": 0.0})
         optimizer = torch.optim.AdamW(groups)
         rates = [group["lr"] for group in groups]
@@ -115,7 +120,7 @@ class Trainer:
             if self.step % per_epoch == 0:
                 self.finish_epoch(float(np.mean(losses[-per_epoch:])))
             if self.step % checkpoint_every == 0 or self.step % per_epoch == 0:
-                write_whole(self.run / "checkpoint.pt", self.save)
+                self.save()
         bar.close()
         return self.run / "best.safetensors"
 
@@ -162,12 +167,14 @@ class Trainer:
         batch = torch.from_numpy(to_input(squash(image)[None])).to(self.device)
         return unsquash(student(batch)[0, 0].float().cpu().numpy(), *image.shape[:2])
 
-    def save(self, path: Path) -> None:
+    def save(self) -> None:
+        """Write the run's checkpoint: everything that the next step depends on."""
         state = {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(), "step": self.step, "best": self.best, "rng": torch.get_rng_state(),
         }  # fmt: skip
-        torch.save(state, path)
+        with written_whole(self.run / "checkpoint.pt") as file:
+            torch.save(state, file)
 
     def resume(self) -> None:
         """Take up the run's last checkpoint, if there is one."""
@@ -180,18 +187,3 @@ class Trainer:
         self.step, self.best = state["step"], state["best"]
         torch.set_rng_state(state["rng"].cpu())
         tqdm.write(f"resuming {self.run} at step {self.step} of {self.steps}")
-
-
-def write_whole(path: Path, write: Callable[[Path], Any]) -> None:
-    """Have ``write`` make a file beside ``path``, then rename it: there is the old file or the new one, never half."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(beside)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
-def held_out_pairs(data: str | Path, settings: Settings) -> list[Pair]:
-    """The pairs that a run with these settings keeps for choosing its checkpoint."""
-    return hold_out(find_pairs(data), settings.held_out)[1]

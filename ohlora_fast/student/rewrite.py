@@ -98,7 +98,9 @@ def double_nearest(x: Tensor) -> Tensor:
 
 def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     """The (scale, shift) of a batch norm in evaluation mode."""
-    assert isinstance(norm, nn.BatchNorm2d) and norm.running_var is not None and norm.running_mean is not None
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
     scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     return scale, norm.bias - norm.running_mean * scale
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +11,13 @@ import torch
 from torch import Tensor
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.files import written_whole
+from ohlora_fast.student import bundled
 from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
 
 State = Mapping[str, Tensor]
 SAFETENSORS = ".safetensors"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
-
-
-def bundled(name: str) -> Path:
-    """The path of a file that ships with the package's weights."""
-    return Path(str(resources.files("ohlora_fast.student") / "weights" / name))
 
 
 def read_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -41,7 +36,8 @@ def read_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
         try:
             with safe_open(str(path), framework="pt") as file:
-                return {key: file.get_tensor(key) for key in file.keys()}, dict(file.metadata() or {})
+                names = file.keys()
+                return {name: file.get_tensor(name) for name in names}, dict(file.metadata() or {})
         except SafetensorError as error:
             raise InputError(f"checkpoint {path}: not a readable safetensors file ({error})") from None
     try:
@@ -108,12 +104,14 @@ def load_student(path: str | Path | None = None) -> EffiSegNet:
         raise InputError(f"checkpoint {source}: its head_stride is {metadata['head_stride']!r}, allowed are 1 and 2")
     model = EffiSegNet(**variant(state, metadata))
     check_state(state, model.state_dict(), str(source))
-    model.load_state_dict({name: value.float() if value.is_floating_point() else value for name, value in state.items()})
+    model.load_state_dict(
+        {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    )
     return model.eval()
 
 
 def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **notes: str) -> None:
-    """Write a student as safetensors, its variant in the metadata; beside first, then renamed.
+    """Write a student as safetensors, its variant in the metadata; whole or not at all.
 
     Args:
         model: the student.
@@ -121,21 +119,16 @@ def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **note
         half: store float16 instead of float32.
         notes: more metadata.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    path = Path(path)
     state = {
         name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
         for name, value in model.state_dict().items()
     }
     settings = {"encoder": model.encoder_name, "head_stride": model.head_stride, "head_channels": model.head_channels}
     metadata = {name: str(value) for name, value in settings.items()} | notes
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        save_file(state, str(beside), metadata=metadata)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with written_whole(path) as file:
+        file.write(save(state, metadata=metadata))
 
 
 def start_encoder(model: EffiSegNet) -> None:

@@ -1,0 +1,126 @@
+"""Run benchmark files, a process for each provider in turn, and lay their medians side by side."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timezone
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from ohlora_fast.errors import InputError
+
+HERE = Path(__file__).parent
+QUESTIONS = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
+PACKAGES = ("ohlora-fast", "numpy", "opencv-python", "onnxruntime", "torch", "triton", "pillow", "pytest-benchmark")
+
+
+def run_questions(questions: Sequence[str], turns: int = 3, say: Callable[[str], object] = print) -> dict[str, Any]:
+    """Run the benchmark files and return machine, versions and medians.
+
+    Args:
+        questions: which of `QUESTIONS`.
+        turns: how often each provider's process runs; their timings are pooled.
+        say: told what runs now.
+
+    Returns:
+        ``{"date", "machine", "versions", "groups": {group: {provider: {"median_s", "rounds"}}}}``
+
+    Raises:
+        InputError: an unknown question, or pytest-benchmark is missing or failed.
+    """
+    for question in questions:
+        if question not in QUESTIONS:
+            raise InputError(f"benchmark: got {question!r}, allowed are {', '.join(QUESTIONS)}")
+    timings: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for question in questions:
+        providers = import_module(f"ohlora_fast.benchmarks.bench_{question}").PROVIDERS
+        for turn in range(turns):
+            for provider in providers:
+                say(f"{question}, turn {turn + 1} of {turns}: {provider}")
+                for group, seconds in run_provider(question, provider):
+                    timings[group][provider] += seconds
+    groups = {
+        group: {name: {"median_s": median(seconds), "rounds": len(seconds)} for name, seconds in sides.items()}
+        for group, sides in timings.items()
+    }
+    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return {"date": date, "machine": machine(), "versions": versions(), "groups": groups}
+
+
+def run_provider(question: str, provider: str) -> list[tuple[str, list[float]]]:
+    """Run one provider of one file in a process of its own, and return (group, seconds of each round)."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        command = [
+            sys.executable, "-m", "pytest", str(HERE / f"bench_{question}.py"), "-q", "-p", "no:cacheprovider",
+            "--import-mode=importlib", f"--rootdir={HERE}", "-c", os.devnull, f"--confcutdir={HERE}",
+            f"--provider={provider}", f"--benchmark-json={report}",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode or not report.is_file():
+            last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+            raise InputError(f"benchmark {question}, {provider}: pytest failed ({''.join(last)})")
+        benchmarks = json.loads(report.read_text())["benchmarks"]
+    return [(entry["group"], entry["stats"]["data"]) for entry in benchmarks]
+
+
+def machine() -> dict[str, Any]:
+    """What this machine is."""
+    return {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+
+
+def processor() -> str:
+    """The processor's name, as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that are measured."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def as_markdown(results: Mapping[str, Any]) -> str:
+    """Lay results out as a Markdown table: medians, and each as a multiple of its group's first provider.
+
+    >>> sides = {"cpp": {"median_s": 0.001, "rounds": 9}, "numpy": {"median_s": 0.05, "rounds": 9}}
+    >>> print(as_markdown({"groups": {"ombre": sides}}))
+    | what | how | median | times the first |
+    | --- | --- | ---: | ---: |
+    | ombre | cpp | 1.00 ms | 1.00 |
+    |  | numpy | 50.00 ms | 50.00 |
+    """
+    lines = ["| what | how | median | times the first |", "| --- | --- | ---: | ---: |"]
+    for group, sides in results["groups"].items():
+        first = next(iter(sides.values()))["median_s"]
+        for index, (provider, side) in enumerate(sides.items()):
+            what, seconds = group if index == 0 else "", side["median_s"]
+            lines.append(f"| {what} | {provider} | {1e3 * seconds:.2f} ms | {seconds / first:.2f} |")
+    return "\n".join(lines)
+
+
+def caption(results: Mapping[str, Any]) -> str:
+    """One line that says when, where and with which versions results were measured."""
+    used = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    where = results["machine"]
+    return f"{results['date'][:10]}, {where['processor']}, {where['cores']} cores; {used}."

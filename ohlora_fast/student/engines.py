@@ -1,0 +1,212 @@
+"""What runs the student: ONNX Runtime on CPUs, PyTorch on CUDA, on Apple's MPS and for any checkpoint.
+
+PyTorch and ONNX Runtime are imported where they are used: with the bundled weights on a CPU, PyTorch is never loaded.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.student import SIZE, bundled
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENGINES = ("onnx", "torch")
+DEVICES = ("cpu", "cuda", "mps")
+
+
+class Engine(Protocol):
+    """Runs the student on batches; safe to call from several threads at once."""
+
+    name: str
+    device: str
+
+    def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """uint8 RGB photos (N, 224, 224, 3) → float32 hair probabilities (N, 224, 224) in [0, 1]."""
+        ...
+
+
+class OnnxEngine:
+    """The exported graph in ONNX Runtime, on the CPU.
+
+    Args:
+        model: path of an ``.onnx`` file written by ``ohlora-fast export``, or its bytes; None for the bundled one.
+        threads: how many threads one call uses; None for all cores.
+
+    Raises:
+        InputError: the graph cannot be read, or is not a student's.
+    """
+
+    name, device = "onnx", "cpu"
+
+    def __init__(self, model: str | Path | bytes | None = None, threads: int | None = None) -> None:
+        import onnxruntime
+
+        graph = bundled("default.onnx") if model is None else model
+        what = "the ONNX graph" if isinstance(graph, bytes) else f"checkpoint {graph}"
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or usable_cores()
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Idle threads that spin would slow the ombre, whose threads run right after.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self.session = onnxruntime.InferenceSession(
+                graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime's exceptions have no common public base
+            raise InputError(f"{what}: not a readable ONNX file ({str(error).splitlines()[0]})") from None
+        (*inputs,), (*outputs,) = self.session.get_inputs(), self.session.get_outputs()
+        if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or inputs[0].shape[1:] != [SIZE, SIZE, 3]:
+            found = ", ".join(f"{item.name}: {item.type} {item.shape}" for item in inputs)
+            raise InputError(f"{what}: takes ({found}), expected one uint8 input (N, {SIZE}, {SIZE}, 3)")
+        self.input, self.output = inputs[0].name, outputs[0].name
+
+    def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return self.session.run([self.output], {self.input: images})[0]  # type: ignore[no-any-return]
+
+
+class TorchEngine:
+    """The rewritten student in PyTorch, on any device.
+
+    Args:
+        checkpoint: path of a student's weights (see `load_student`); None for the bundled ones.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+
+    Raises:
+        InputError: the checkpoint cannot be used, or the device does not run here.
+    """
+
+    name = "torch"
+
+    def __init__(self, checkpoint: str | Path | None = None, device: str = "cpu") -> None:
+        reason = device_problem(device)
+        if reason:
+            raise InputError(f"device: {device!r} does not run here: {reason}")
+        import torch
+
+        from ohlora_fast.student.export import FromBytes
+        from ohlora_fast.student.weights import load_student
+
+        self.device = device
+        model = FromBytes(load_student(checkpoint)).eval().to(device)
+        self.model = model.to(memory_format=torch.channels_last)
+
+    def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        import torch
+
+        return self.predict_tensor(torch.from_numpy(images).to(self.device)).cpu().numpy()  # type: ignore[no-any-return]
+
+    def predict_tensor(self, images: Tensor) -> Tensor:
+        """As `predict`, for a tensor on this engine's device, where the result stays."""
+        import torch
+
+        with torch.inference_mode():
+            return self.model(images)  # type: ignore[no-any-return]
+
+
+def make_engine(
+    checkpoint: str | Path | None = None, engine: str = "auto", device: str = "auto", threads: int | None = None
+) -> Engine:
+    """Choose and build an engine.
+
+    Args:
+        checkpoint: a student's weights, or an exported ``.onnx`` graph; None for the bundled ones.
+        engine: ``"onnx"``, ``"torch"`` or ``"auto"``: ONNX Runtime on a CPU, PyTorch elsewhere and for checkpoints
+            other than ``.onnx`` (``engine="onnx"`` exports such a one first, which needs the ``onnx`` package).
+        device: ``"cpu"``, ``"cuda"`` (``"cuda:1"``), ``"mps"`` or ``"auto"``: CUDA where it runs, else the CPU.
+        threads: CPU threads a call uses; None for all cores.
+
+    Raises:
+        InputError: a choice is unknown, does not run here, or the checkpoint does not fit it.
+    """
+    if engine not in ("auto", *ENGINES):
+        raise InputError(f"engine: got {engine!r}, allowed are auto, {', '.join(ENGINES)}")
+    if not isinstance(device, str) or (device != "auto" and device.split(":")[0] not in DEVICES):
+        raise InputError(f"device: got {device!r}, allowed are auto, {', '.join(DEVICES)} (a GPU also as cuda:1)")
+    if checkpoint is not None and not Path(checkpoint).is_file():
+        raise InputError(f"checkpoint {checkpoint}: no such file")
+    is_graph = checkpoint is None or Path(checkpoint).suffix == ".onnx"
+    if device == "auto":
+        onnx_only = engine == "onnx" or (checkpoint is not None and is_graph)
+        device = "cuda" if not onnx_only and device_problem("cuda") is None else "cpu"
+    if engine == "auto":
+        engine = "onnx" if is_graph and device == "cpu" and engine_problem("onnx") is None else "torch"
+    if reason := engine_problem(engine):
+        raise InputError(f"engine: {engine!r} does not run here: {reason}")
+    if engine == "torch":
+        if checkpoint is not None and is_graph:
+            raise InputError(f"checkpoint {checkpoint}: the torch engine takes .safetensors or .pth, not .onnx")
+        return TorchEngine(checkpoint, device)
+    if device != "cpu":
+        raise InputError(f"device: got {device!r}, but the onnx engine runs on cpu alone")
+    if is_graph:
+        return OnnxEngine(checkpoint, threads)
+    from ohlora_fast.student.export import export_onnx
+    from ohlora_fast.student.weights import load_student
+
+    return OnnxEngine(export_onnx(load_student(checkpoint)), threads)
+
+
+def available_engines() -> dict[str, str | None]:
+    """Each engine's name → None if it runs here, else why not."""
+    return {engine: engine_problem(engine) for engine in ENGINES}
+
+
+def available_devices() -> dict[str, str | None]:
+    """Each device's name → None if it runs here, else why not."""
+    return {device: device_problem(device) for device in DEVICES}
+
+
+def engine_problem(engine: str) -> str | None:
+    """Why an engine cannot run here, or None."""
+    package = {"onnx": "onnxruntime", "torch": "torch"}[engine]
+    return None if find_spec(package) else f"the package {package} is not installed"
+
+
+def device_problem(device: str) -> str | None:
+    """Why a device cannot run here, or None. PyTorch is loaded only where the device may exist."""
+    kind, _, index = device.partition(":")
+    if kind == "cpu":
+        return None
+    if kind == "mps" and sys.platform != "darwin":
+        return "MPS exists on macOS alone"
+    if kind == "cuda" and not has_cuda_driver():
+        return "no NVIDIA driver with a GPU was found"
+    if reason := engine_problem("torch"):
+        return reason
+    import torch
+
+    if kind == "mps":
+        return None if torch.backends.mps.is_available() else f"PyTorch {torch.__version__} finds no MPS device"
+    if not torch.cuda.is_available():
+        return f"PyTorch {torch.__version__} cannot use the GPU (a CPU build, or a driver too old for it)"
+    if index and (not index.isdigit() or int(index) >= torch.cuda.device_count()):
+        return f"there are {torch.cuda.device_count()} GPUs, numbered from 0"
+    return None
+
+
+def has_cuda_driver() -> bool:
+    """Whether the NVIDIA driver is here and sees a GPU; asks the driver itself, which is quicker than PyTorch."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+        count = ctypes.c_int(0)
+        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+    except (OSError, AttributeError):
+        return False
+
+
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

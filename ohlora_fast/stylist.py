@@ -1,0 +1,205 @@
+"""HairStylist: find the hair in portraits and dye it, with one student and one engine chosen for the machine."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, Union
+
+import numpy as np
+
+from ohlora_fast.errors import InputError, NoHairWarning
+from ohlora_fast.ombre import Ombre, apply_ombre, as_batch, has_hair
+from ohlora_fast.ops.ombre_op import is_tensor
+from ohlora_fast.student import SIZE
+from ohlora_fast.student.engines import TorchEngine, make_engine
+from ohlora_fast.student.preprocess import squash, unsquash
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from torch import Tensor
+
+Array: TypeAlias = np.ndarray[Any, Any]
+Photo: TypeAlias = Union[Array, "Tensor", "Image.Image", str, Path]
+Parameter: TypeAlias = float | Sequence[float] | Array
+
+NAMES = ("color", "ombre_height", "ombre_grad_height")
+
+CHUNK = 16
+"""Photos that go through the student at once. Larger batches take more memory and are no quicker on a CPU."""
+
+
+class HairStylist:
+    """Finds the hair in portraits and dyes it. One object may be used from several threads at once.
+
+    Args:
+        checkpoint: a student's weights (``.safetensors``, ``.pth``) or an exported graph (``.onnx``); None for the
+            bundled student.
+        engine: ``"onnx"``, ``"torch"``, or ``"auto"``: ONNX Runtime on a CPU, PyTorch on a GPU.
+        device: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"``: CUDA where it runs, else the CPU.
+        threads: CPU threads that one call uses, in the student and in the ombre; None for all cores.
+
+    Raises:
+        InputError: an argument is not one of these, cannot run here, or the checkpoint is unusable.
+
+    >>> import numpy as np
+    >>> stylist = HairStylist()
+    >>> photos = np.zeros((2, 60, 40, 3), np.uint8)
+    >>> stylist.segment(photos).shape
+    (2, 60, 40)
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | Path | None = None,
+        engine: str = "auto",
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise InputError(f"threads: got {threads!r}, allowed are whole numbers from 1 on, or None for all cores")
+        self.threads = threads
+        self.engine = make_engine(checkpoint, engine, device, threads)
+
+    def segment(self, image: Photo | Sequence[Photo]) -> Any:
+        """Find the hair.
+
+        Args:
+            image: one photo or several. A NumPy array is uint8 RGB or RGBA, (H, W, C) or (N, H, W, C); a PyTorch
+                tensor (C, H, W) or (N, C, H, W), uint8 or float32 in 0–255, on any device; a path or a PIL image is
+                read with its EXIF orientation applied; a list holds photos of any of these kinds and sizes.
+
+        Returns:
+            Hair probabilities, float32 in [0, 1]: (H, W) for one photo, (N, H, W) for a batch, a list for a list;
+            tensors for tensors, on their device. The student's 224×224 map is resized bicubically and clipped.
+
+        Raises:
+            InputError: a photo cannot be read or has another dtype or shape.
+        """
+        if isinstance(image, list | tuple):
+            return [self.segment(photo) for photo in image]
+        photos, single = open_photos(image)
+        maps = self._maps(photos)
+        if isinstance(photos, np.ndarray):
+            prob: Any = np.stack([unsquash(one, *photos.shape[1:3]) for one in maps])
+        else:
+            prob = resize_tensor(maps[:, None], photos.shape[-2:], "bicubic")[:, 0].clamp(0, 1)
+        return prob[0] if single else prob
+
+    def segment_map(self, image: Photo | Sequence[Photo]) -> Any:
+        """As `segment`, but the student's own map: (224, 224) for one photo, (N, 224, 224) for a batch."""
+        if isinstance(image, list | tuple):
+            return [self.segment_map(photo) for photo in image]
+        photos, single = open_photos(image)
+        maps = self._maps(photos)
+        return maps[0] if single else maps
+
+    def dye(
+        self,
+        image: Photo | Sequence[Photo],
+        color: Parameter = Ombre.color,
+        ombre_height: Parameter = Ombre.ombre_height,
+        ombre_grad_height: Parameter = Ombre.ombre_grad_height,
+    ) -> Any:
+        """Find the hair and dye it with a vertical gradient.
+
+        Args:
+            image: one photo or several, as in `segment`.
+            color: hue in [0, 1]: 0 red, 0.1 orange, 0.5 sky blue, 0.9 pink, 1 red again.
+            ombre_height: which part of the hair's height is dyed, from below, in [0, 1].
+            ombre_grad_height: which part of that is the gradient, in [0, 1].
+                The three are numbers, or one a photo where there are several.
+
+        Returns:
+            The dyed photos, in the form they came: arrays and tensors keep dtype and shape; paths and PIL images come
+            back as (H, W, C) arrays. A photo in which no hair row is found comes back unchanged.
+
+        Raises:
+            InputError: a photo cannot be read or has another dtype or shape, or a parameter is outside its range.
+
+        Warns:
+            NoHairWarning: a photo has no row of hair.
+
+        >>> import numpy as np, warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore", NoHairWarning)
+        ...     HairStylist().dye(np.zeros((60, 40, 3), np.uint8), color=0.9).shape
+        (60, 40, 3)
+        """
+        parameters = (color, ombre_height, ombre_grad_height)
+        if isinstance(image, list | tuple):
+            each = [one_a_photo(name, value, len(image)) for name, value in zip(NAMES, parameters, strict=True)]
+            return [self.dye(photo, *chosen) for photo, *chosen in zip(image, *each, strict=True)]
+        photos, single = open_photos(image)
+        maps = self._maps(photos)
+        dyed = apply_ombre(photos, maps, *parameters, threads=self.threads)
+        size = photos.shape[1:3] if isinstance(photos, np.ndarray) else photos.shape[-2:]
+        bald = [index for index, found in enumerate(has_hair(maps, size)) if not found]
+        if bald:
+            which = "" if single else f" in photo {', '.join(map(str, bald))} of the batch"
+            warnings.warn(f"no hair found{which}; left unchanged", NoHairWarning, stacklevel=2)
+            dyed[bald] = photos[bald]
+        return dyed[0] if single else dyed
+
+    def _maps(self, photos: Any) -> Any:
+        """The student's maps (N, 224, 224) of a checked batch, as array or tensor like the batch."""
+        if isinstance(photos, np.ndarray):
+            squashed = np.stack([squash(photo) for photo in photos])
+            chunks = [self.engine.predict(squashed[i : i + CHUNK]) for i in range(0, len(squashed), CHUNK)]
+            return np.concatenate(chunks)
+        import torch
+
+        engine = self.engine
+        pixels = photos.detach()[:, :3].float()
+        if isinstance(engine, TorchEngine) and torch.device(engine.device).type == photos.device.type != "cpu":
+            squashed = resize_tensor(pixels, (SIZE, SIZE), "bilinear").round().byte()
+            channels_last = squashed.permute(0, 2, 3, 1)
+            return torch.cat([engine.predict_tensor(chunk) for chunk in channels_last.split(CHUNK)])
+        bytes_ = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+        return torch.from_numpy(self._maps(bytes_)).to(photos.device)
+
+
+def open_photos(image: Photo) -> tuple[Any, bool]:
+    """Bring one photo or batch into the form (N, H, W, C), for tensors (N, C, H, W); and tell whether it was one.
+
+    Raises:
+        InputError: as `HairStylist.segment`.
+    """
+    if isinstance(image, str | Path):
+        from ohlora_fast.media.images import read_photo
+
+        return read_photo(image).pixels[None], True
+    if type(image).__module__.startswith("PIL."):
+        from ohlora_fast.media.images import photo_from_pil
+
+        return photo_from_pil(image).pixels[None], True  # type: ignore[arg-type]
+    if not isinstance(image, np.ndarray) and not is_tensor(image):
+        raise InputError(
+            f"image: got {type(image).__name__}, allowed are a NumPy array, a PyTorch tensor, a PIL image, a path, "
+            "or a list of these"
+        )
+    photos = as_batch(image)
+    return photos, photos.ndim != image.ndim  # type: ignore[union-attr]
+
+
+def one_a_photo(name: str, value: Parameter, count: int) -> Sequence[float]:
+    """Spread a parameter over a list of photos.
+
+    Raises:
+        InputError: it is neither a number nor ``count`` numbers.
+    """
+    if np.ndim(value) == 0:
+        return [value] * count  # type: ignore[list-item]
+    if np.shape(value) != (count,):
+        raise InputError(
+            f"{name}: got shape {np.shape(value)}, allowed are one number or one for each of {count} photos"
+        )
+    return value  # type: ignore[return-value]
+
+
+def resize_tensor(x: Tensor, size: Sequence[int], mode: str) -> Tensor:
+    """Resize (N, C, H, W), with an antialiasing filter where ``mode`` is bilinear."""
+    import torch.nn.functional as F
+
+    return F.interpolate(x, tuple(size), mode=mode, align_corners=False, antialias=mode == "bilinear")

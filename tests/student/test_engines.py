@@ -1,0 +1,84 @@
+"""Choosing engines, and running them on other students than the bundled one."""
+
+import numpy as np
+import pytest
+import torch
+
+from ohlora_fast import HairStylist, InputError
+from ohlora_fast.student.engines import (
+    OnnxEngine,
+    TorchEngine,
+    available_devices,
+    available_engines,
+    has_cuda_driver,
+    make_engine,
+)
+from ohlora_fast.student.export import export_onnx
+from ohlora_fast.student.model import EffiSegNet
+from ohlora_fast.student.weights import save_student
+
+PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory):
+    """A reference student with random weights: the model and its checkpoint."""
+    torch.manual_seed(0)
+    model = EffiSegNet("efficientnet-b0", head_stride=1).eval()
+    path = tmp_path_factory.mktemp("student") / "student.safetensors"
+    save_student(model, path)
+    return model, path
+
+
+def expected(model):
+    with torch.inference_mode():
+        return model(torch.from_numpy(PHOTOS).permute(0, 3, 1, 2) * (2 / 255) - 1)[:, 0].numpy()
+
+
+def test_a_checkpoint_runs_in_pytorch(student):
+    model, path = student
+    engine = make_engine(path, device="cpu")
+    assert isinstance(engine, TorchEngine)
+    assert np.abs(engine.predict(PHOTOS) - expected(model)).max() < 1e-4
+
+
+def test_a_checkpoint_is_exported_where_onnx_is_asked_for(student):
+    model, path = student
+    engine = make_engine(path, engine="onnx")
+    assert isinstance(engine, OnnxEngine)
+    assert np.abs(engine.predict(PHOTOS) - expected(model)).max() < 1e-4
+
+
+def test_an_exported_graph_runs_for_any_batch_size(student, tmp_path):
+    model, _ = student
+    (tmp_path / "student.onnx").write_bytes(export_onnx(model))
+    engine = make_engine(tmp_path / "student.onnx")
+    assert engine.name == "onnx"
+    for count in (1, 2, 3):
+        assert np.abs(engine.predict(PHOTOS[:count]) - expected(model)[:count]).max() < 1e-4
+    with pytest.raises(InputError, match="torch engine takes"):
+        make_engine(tmp_path / "student.onnx", engine="torch")
+
+
+def test_another_graph_is_refused_with_what_it_takes(tmp_path):
+    onnx = pytest.importorskip("onnx")
+    helper, floats = onnx.helper, onnx.TensorProto.FLOAT
+    ends = [helper.make_tensor_value_info(name, floats, [1, 3]) for name in ("x", "y")]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "relu", ends[:1], ends[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, tmp_path / "relu.onnx")
+    with pytest.raises(InputError, match=r"relu.onnx: takes \(x: tensor\(float\) \[1, 3\]\), expected one uint8"):
+        HairStylist(tmp_path / "relu.onnx")
+    (tmp_path / "broken.onnx").write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match=r"broken.onnx: not a readable ONNX file"):
+        HairStylist(tmp_path / "broken.onnx")
+
+
+def test_what_runs_here_is_told():
+    assert available_engines() == {"onnx": None, "torch": None}
+    devices = available_devices()
+    assert devices["cpu"] is None
+    assert (devices["cuda"] is None) == torch.cuda.is_available()
+    if torch.cuda.is_available():
+        assert has_cuda_driver()
+    assert (devices["mps"] is None) == torch.backends.mps.is_available()

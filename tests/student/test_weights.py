@@ -1,0 +1,116 @@
+"""Checkpoints in and out: only safe formats, and wrong files say what is wrong with them."""
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.student import bundled
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
+from ohlora_fast.student.weights import load_student, save_student, start_encoder
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("stride", HEAD_STRIDES)
+def test_safetensors_come_back_as_they_went(tmp_path, encoder, stride):
+    model = EffiSegNet(encoder, stride, head_channels=32).eval()
+    save_student(model, tmp_path / "student.safetensors")
+    loaded = load_student(tmp_path / "student.safetensors")
+    assert (loaded.encoder_name, loaded.head_stride, loaded.head_channels) == (encoder, stride, 32)
+    assert not loaded.training
+    wanted, found = model.state_dict(), loaded.state_dict()
+    assert all(torch.equal(wanted[name], found[name]) for name in wanted)
+    assert [path.name for path in tmp_path.iterdir()] == ["student.safetensors"]
+
+
+def test_half_is_half_the_size_and_loads_as_float32(tmp_path):
+    model = EffiSegNet()
+    save_student(model, tmp_path / "full.safetensors")
+    save_student(model, tmp_path / "half.safetensors", half=True)
+    full, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("full", "half"))
+    assert half < 0.51 * full
+    assert load_student(tmp_path / "half.safetensors").conv6.weight.dtype == torch.float32
+
+
+def test_a_plain_state_dict_of_the_reference_student_loads(tmp_path):
+    model = EffiSegNet("efficientnet-b0", head_stride=1)
+    torch.save(model.state_dict(), tmp_path / "segmentation_model.pth")
+    loaded = load_student(tmp_path / "segmentation_model.pth")
+    assert (loaded.encoder_name, loaded.head_stride) == ("efficientnet-b0", 1)
+    assert torch.equal(loaded.conv6.weight, model.conv6.weight)
+
+
+def test_missing_unexpected_and_misshaped_names_are_told(tmp_path):
+    state = EffiSegNet("efficientnet-b0", head_stride=1).state_dict()
+    del state["bn6.weight"]
+    state["extra.weight"] = torch.zeros(1)
+    state["bn1.bias"] = torch.zeros(3)
+    torch.save(state, tmp_path / "wrong.pth")
+    with pytest.raises(InputError) as caught:
+        load_student(tmp_path / "wrong.pth")
+    told = "1 missing (bn6.weight); 1 unexpected (extra.weight); 1 misshaped (bn1.bias is (3,), not (64,))"
+    assert str(caught.value).endswith(f"wrong.pth: {told}")
+
+
+class Harmful:
+    """Writes a file when unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path):
+    (tmp_path / "bad.pth").write_bytes(pickle.dumps({"conv6.weight": Harmful(tmp_path / "harm")}))
+    torch.save({"conv6.weight": Harmful(tmp_path / "harm")}, tmp_path / "bad2.pth")
+    for name in ("bad.pth", "bad2.pth"):
+        with pytest.raises(InputError, match=rf"{name}: not loadable as a weights-only pickle"):
+            load_student(tmp_path / name)
+    assert not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.safetensors", b"", "not a readable safetensors file"),
+        ("a.safetensors", b"not safetensors at all", "not a readable safetensors file"),
+        ("a.pth", b"", "not loadable"),
+        ("a.pth", b"PK\x03\x04 cut off", "not loadable"),
+        ("a.txt", b"", "suffix must be one of"),
+    ],
+)
+def test_unreadable_files_are_named_in_one_line(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        load_student(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_a_state_dict_or_not_there(tmp_path):
+    torch.save([1, 2], tmp_path / "list.pth")
+    with pytest.raises(InputError, match="expected a state dict"):
+        load_student(tmp_path / "list.pth")
+    with pytest.raises(InputError, match="no such file"):
+        load_student(tmp_path / "nowhere.pth")
+
+
+def test_bundled_files_are_small_and_the_default_variant():
+    files = {name: bundled(name).stat().st_size for name in ("default.safetensors", "default.onnx")}
+    assert files["default.safetensors"] <= 10e6
+    assert files["default.onnx"] <= 20e6
+    model = load_student()
+    assert (model.encoder_name, model.head_stride, model.head_channels) == ("efficientnet-lite0", 2, 64)
+
+
+def test_imagenet_start_is_for_lite0_alone():
+    model = EffiSegNet("efficientnet-lite0")
+    before = model.encoder._conv_stem.weight.clone()
+    start_encoder(model)
+    assert not torch.equal(before, model.encoder._conv_stem.weight)
+    with pytest.raises(InputError, match="efficientnet-lite0 alone"):
+        start_encoder(EffiSegNet("efficientnet-b0"))
