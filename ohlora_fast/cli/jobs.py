@@ -64,8 +64,9 @@ def _run_one(job: Job, work: Callable[[Job], Sequence[str]], debug: bool) -> str
             if debug:
                 traceback.print_exc()
             notes = ()
-            known = isinstance(error, InputError)
-            failure = str(error) if known else f"{job.source}: {type(error).__name__}: {error}"
+            failure = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+            if str(job.source) not in failure:
+                failure = f"{job.source}: {failure}"
     for note in notes:
         complain("note", f"{job.source}: {note}")
     for warning in caught:

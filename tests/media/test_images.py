@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -83,8 +84,12 @@ def test_sixteen_bits_keep_the_upper_eight(tmp_path: Path, suffix: str, channels
 
 
 def test_sixteen_bit_grey_with_a_transparent_value(tmp_path: Path) -> None:
-    values = np.array([[0, 300, 65535]], np.uint16)
-    photo = read_photo(saved(tmp_path, Image.fromarray(values), "x.png", transparency=300))
+    path = saved(tmp_path, Image.fromarray(np.array([[0, 300, 65535]], np.uint16)), "x.png")
+    content, key = path.read_bytes(), b"tRNS" + (300).to_bytes(2, "big")
+    pixels = content.index(b"IDAT") - 4
+    chunk = (2).to_bytes(4, "big") + key + zlib.crc32(key).to_bytes(4, "big")
+    path.write_bytes(content[:pixels] + chunk + content[pixels:])
+    photo = read_photo(path)
     assert photo.pixels.tolist() == [[[0, 0, 0, 255], [1, 1, 1, 0], [255, 255, 255, 255]]]
 
 

@@ -129,6 +129,19 @@ def test_profile_and_resolution_are_kept(tmp_path: Path, suffix: str) -> None:
             assert image.info["dpi"] == pytest.approx((300, 300), abs=0.01)
 
 
+def test_exif_too_long_for_jpeg_is_left_out_with_a_warning(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif[0x8769] = {0x927C: bytes(70_000)}
+    Image.fromarray(RGB).save(tmp_path / "x.png", exif=exif.tobytes())
+    photo = read_photo(tmp_path / "x.png")
+    with pytest.warns(UserWarning, match="the EXIF block is too long for JPEG"):
+        write_photo(tmp_path / "y.jpg", photo.pixels, like=photo)
+    assert not Image.open(tmp_path / "y.jpg").getexif()
+    write_photo(tmp_path / "y.webp", photo.pixels, like=photo)
+    assert Image.open(tmp_path / "y.webp").getexif()[0x010F] == "Maker"
+
+
 def test_bmp_gets_srgb_pixels(tmp_path: Path) -> None:
     swapped = swapped_red_and_blue()
     photo = Photo(np.full((4, 4, 3), (250, 20, 20), np.uint8), icc_profile=swapped)
