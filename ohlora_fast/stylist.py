@@ -145,8 +145,8 @@ class HairStylist:
     def _maps(self, photos: Any) -> Any:
         """The student's maps (N, 224, 224) of a checked batch, as array or tensor like the batch."""
         if isinstance(photos, np.ndarray):
-            squashed = np.stack([squash(photo) for photo in photos])
-            chunks = [self.engine.predict(squashed[i : i + CHUNK]) for i in range(0, len(squashed), CHUNK)]
+            inputs = np.stack([squash(photo) for photo in photos])
+            chunks = [self.engine.predict(inputs[i : i + CHUNK]) for i in range(0, len(inputs), CHUNK)]
             return np.concatenate(chunks)
         import torch
 
@@ -160,7 +160,7 @@ class HairStylist:
         return torch.from_numpy(self._maps(bytes_)).to(photos.device)
 
 
-def open_photos(image: Photo) -> tuple[Any, bool]:
+def open_photos(image: Any) -> tuple[Any, bool]:
     """Bring one photo or batch into the form (N, H, W, C), for tensors (N, C, H, W); and tell whether it was one.
 
     Raises:
@@ -173,14 +173,14 @@ def open_photos(image: Photo) -> tuple[Any, bool]:
     if type(image).__module__.startswith("PIL."):
         from ohlora_fast.media.images import photo_from_pil
 
-        return photo_from_pil(image).pixels[None], True  # type: ignore[arg-type]
+        return photo_from_pil(image).pixels[None], True
     if not isinstance(image, np.ndarray) and not is_tensor(image):
         raise InputError(
             f"image: got {type(image).__name__}, allowed are a NumPy array, a PyTorch tensor, a PIL image, a path, "
             "or a list of these"
         )
     photos = as_batch(image)
-    return photos, photos.ndim != image.ndim  # type: ignore[union-attr]
+    return photos, photos.ndim != image.ndim
 
 
 def one_a_photo(name: str, value: Parameter, count: int) -> Sequence[float]:

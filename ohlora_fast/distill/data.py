@@ -37,14 +37,18 @@ class Pair:
         Raises:
             InputError: a file cannot be read, or the two differ in size.
         """
-        image, mask = cv2.imread(str(self.image), cv2.IMREAD_COLOR), cv2.imread(str(self.mask), cv2.IMREAD_GRAYSCALE)
-        for path, pixels in ((self.image, image), (self.mask, mask)):
-            if pixels is None:
-                raise InputError(f"{path}: not a readable image")
+        image, mask = read_image(self.image, cv2.IMREAD_COLOR), read_image(self.mask, cv2.IMREAD_GRAYSCALE)
         if image.shape[:2] != mask.shape:
             raise InputError(f"{self.mask}: is {mask.shape[1]}×{mask.shape[0]}, but its photo {self.image.name} is "
                              f"{image.shape[1]}×{image.shape[0]}; the two must agree")  # fmt: skip
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), mask
+
+
+def read_image(path: Path, flag: int) -> ARRAY:
+    pixels = cv2.imread(str(path), flag)
+    if pixels is None:
+        raise InputError(f"{path}: not a readable image")
+    return pixels
 
 
 def find_pairs(folder: str | Path) -> list[Pair]:
@@ -157,7 +161,7 @@ class Photos:
             self.images = list(pool.map(Pair.load, pairs))
         counts = [(repeat or {}).get(pair.source, 1) for pair in pairs]
         self.order = np.repeat(np.arange(len(pairs)), counts)
-        self.batch, self.seed, self.augmentation = batch, seed, augmentation or Augmentation()
+        self.batch, self.seed, self.augment = batch, seed, augmentation or Augmentation()
         self.steps_per_epoch = len(self.order) // batch
         if self.steps_per_epoch == 0:
             raise InputError(f"batch: got {batch}, but the training set draws only {len(self.order)} photos an epoch")
@@ -168,7 +172,7 @@ class Photos:
         order = np.random.default_rng([self.seed, epoch]).permutation(self.order)
         chosen = order[index * self.batch : (index + 1) * self.batch]
         rngs = [np.random.default_rng([self.seed, step, slot]) for slot in range(self.batch)]
-        pairs = [self.augmentation(*self.images[which], rng) for which, rng in zip(chosen, rngs, strict=True)]
+        pairs = [self.augment(*self.images[int(which)], rng) for which, rng in zip(chosen, rngs, strict=True)]
         images = torch.from_numpy(to_input(np.stack([image for image, _ in pairs])))
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs])[:, None].astype(np.float32) / 255)
         return images, masks

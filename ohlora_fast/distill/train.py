@@ -68,7 +68,7 @@ class Trainer:
         self.model = EffiSegNet(settings.encoder, settings.head_stride, settings.head_channels)
         if settings.pretrained:
             start_encoder(self.model)
-        self.model.to(self.device, memory_format=torch.channels_last)
+        self.model = self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
         self.photos = Photos(train, settings.batch, settings.repeat, settings.seed)
         self.steps = settings.epochs * self.photos.steps_per_epoch
@@ -99,7 +99,7 @@ class Trainer:
             )
             groups.append({"params": [p for p in chosen if p.ndim == 1], "lr": lr, "weight_decay": 0.0})
         optimizer = torch.optim.AdamW(groups)
-        rates = [group["lr"] for group in groups]
+        rates: list[Any] = [group["lr"] for group in groups]
         return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, self.steps, pct_start=0.2)
 
     def fit(self, checkpoint_every: int = 50) -> Path:
@@ -139,6 +139,7 @@ class Trainer:
     def finish_epoch(self, loss: float) -> None:
         """Score the averaged student on the held-out part, keep it if it is the best, and log a row."""
         student = self.ema.module
+        assert isinstance(student, EffiSegNet)
         scores = self.score(student) if self.held else {}
         mean = float(np.mean(list(scores.values()))) if scores else -loss
         save_student(student, self.run / "last.safetensors")

@@ -73,7 +73,7 @@ class OnnxEngine:
         self.input, self.output = inputs[0].name, outputs[0].name
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return self.session.run([self.output], {self.input: images})[0]  # type: ignore[no-any-return]
+        return self.session.run([self.output], {self.input: images})[0]
 
 
 class TorchEngine:
@@ -100,19 +100,19 @@ class TorchEngine:
 
         self.device = device
         model = FromBytes(load_student(checkpoint)).eval().to(device)
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         import torch
 
-        return self.predict_tensor(torch.from_numpy(images).to(self.device)).cpu().numpy()  # type: ignore[no-any-return]
+        return self.predict_tensor(torch.from_numpy(images).to(self.device)).cpu().numpy()
 
     def predict_tensor(self, images: Tensor) -> Tensor:
         """As `predict`, for a tensor on this engine's device, where the result stays."""
         import torch
 
         with torch.inference_mode():
-            return self.model(images)  # type: ignore[no-any-return]
+            return self.model(images)
 
 
 def make_engine(

@@ -44,10 +44,15 @@ def export_onnx(model: EffiSegNet) -> bytes:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated in favour of one with more dependencies
         torch.onnx.export(
-            FromBytes(model).eval(), (torch.zeros(1, SIZE, SIZE, 3, dtype=torch.uint8),), stream,
-            input_names=["image"], output_names=["prob"], opset_version=OPSET,
-            dynamic_axes={"image": {0: "N"}, "prob": {0: "N"}}, dynamo=False,
-        )  # fmt: skip
+            FromBytes(model).eval(),
+            (torch.zeros(1, SIZE, SIZE, 3, dtype=torch.uint8),),
+            stream,  # type: ignore[arg-type]  # the tracing exporter takes streams too
+            input_names=["image"],
+            output_names=["prob"],
+            opset_version=OPSET,
+            dynamic_axes={"image": {0: "N"}, "prob": {0: "N"}},
+            dynamo=False,
+        )
     graph = onnx.load_from_string(stream.getvalue())
     onnx.checker.check_model(graph)
     return graph.SerializeToString()
