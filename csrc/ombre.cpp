@@ -20,26 +20,28 @@ constexpr float kDim = kClear / 255.0f / 1.446f;
 // Below this many pixels a second thread costs more than it brings: waking it takes some 10 µs.
 constexpr long kPixelsForThreads = 64 * 1024;
 
-// The taps of an axis, with the memory behind them. Positions in float64, the fraction rounded to steps of 2^-23, the
-// cubic (a = −0.75) in float64 and then rounded: found to give OpenCV 5.0's weights to the last bit.
+constexpr int kTiny = 4;
+
+// The taps of an axis, with the memory behind them: OpenCV 5.0's weights to the last bit. Positions in float64, their
+// fraction rounded to steps of 2^-23, the cubic (a = −0.75) in float64 and then rounded; for tiny maps position and
+// cubic in float32.
 class Axis {
 public:
-    Axis(int source_size, int size) : first_(size), weight_(static_cast<std::size_t>(4) * size) {
-        const double step = static_cast<double>(source_size) / size, a = -0.75;
+    Axis(int source_size, int size, bool tiny) 
+        : tiny_(tiny), first_(size), weight_(static_cast<std::size_t>(4) * size) {
+        const double step = static_cast<double>(source_size) / size;
         taps_.size = size;
-        taps_.inner_begin = 0;
-        taps_.inner_end = 0;
         for (int x = 0; x < size; ++x) {
-            const double position = (x + 0.5) * step - 0.5, floor = std::floor(position);
-            // volatile: the sum has to be rounded to float32, also where registers are wider.
-            const volatile float above_one = 1.0f + static_cast<float>(position - floor);
-            const double t = static_cast<double>(above_one) - 1.0, u = 1.0 - t;
-            const int cell = static_cast<int>(floor);
+            double position = (x + 0.5) * step - 0.5;
+            if (tiny) position = static_cast<float>(position);
+            const int cell = static_cast<int>(std::floor(position));
+            const float t = static_cast<float>(position - cell);
             first_[x] = cell - 1 + kPad;
-            weight_[4 * x] = static_cast<float>(a * t * u * u);
-            weight_[4 * x + 1] = static_cast<float>(((a + 2) * t - (a + 3)) * t * t + 1);
-            weight_[4 * x + 2] = static_cast<float>(((a + 2) * u - (a + 3)) * u * u + 1);
-            weight_[4 * x + 3] = static_cast<float>(a * t * t * u);
+            if (tiny) {
+                set_tiny(t, &weight_[4 * x]);
+                continue;
+            }
+            set(static_cast<double>(1.0f + t) - 1.0, &weight_[4 * x]);
             if (cell < 1) taps_.inner_begin = x + 1;
             if (cell + 2 < source_size) taps_.inner_end = x + 1;
         }
@@ -51,13 +53,32 @@ public:
     Axis& operator=(const Axis&) = delete;
 
     const AxisTaps& taps() const { return taps_; }
-    bool inner(int x) const { return x >= taps_.inner_begin && x < taps_.inner_end; }
+    Order order(int x) const {
+        if (tiny_) return Order::tiny;
+        return x >= taps_.inner_begin && x < taps_.inner_end ? Order::inner : Order::border;
+    }
     // Source index of tap k of output x, inside the source.
     int source(int x, int k, int source_size) const {
         return std::min(std::max(first_[x] - kPad + k, 0), source_size - 1);
     }
 
 private:
+    static void set(double t, float* weight) {
+        const double a = -0.75, u = 1.0 - t;
+        weight[0] = static_cast<float>(a * t * u * u);
+        weight[1] = static_cast<float>(((a + 2) * t - (a + 3)) * t * t + 1);
+        weight[2] = static_cast<float>(((a + 2) * u - (a + 3)) * u * u + 1);
+        weight[3] = static_cast<float>(a * t * t * u);
+    }
+    static void set_tiny(float t, float* weight) {
+        const float a = -0.75f, u = 1.0f - t, v = t + 1.0f;
+        weight[0] = ((a * v - 5 * a) * v + 8 * a) * v - 4 * a;
+        weight[1] = ((a + 2) * t - (a + 3)) * t * t + 1;
+        weight[2] = ((a + 2) * u - (a + 3)) * u * u + 1;
+        weight[3] = 1.0f - weight[0] - weight[1] - weight[2];
+    }
+
+    bool tiny_;
     AxisTaps taps_;
     std::vector<std::int32_t> first_;
     std::vector<float> weight_;
@@ -74,17 +95,17 @@ public:
     MapRow at(const float* map, int map_height, int map_width, const Axis& vertical, const Axis& horizontal, int y,
               const OmbreRows& rows) {
         MapRow result;
-        result.inner = vertical.inner(y);
+        result.order = vertical.order(y);
         result.columns = &horizontal.taps();
         for (int k = 0; k < 4; ++k) {
             const int j = vertical.source(y, k, map_height);
             const float* source = map + static_cast<std::size_t>(j) * map_width;
             float* row = values_.data() + static_cast<std::size_t>(j % 4) * width_;
             Held& held = held_[j % 4];
-            if (held.source != source || held.inner != result.inner) {
+            if (held.source != source || held.order != result.order) {
                 rows.widen(source, map_width, padded_.data());
-                rows.stretch(padded_.data(), horizontal.taps(), result.inner, row);
-                held = {source, result.inner};
+                rows.stretch(padded_.data(), horizontal.taps(), result.order, row);
+                held = {source, result.order};
             }
             result.row[k] = row;
             result.weight[k] = vertical.taps().weight[4 * y + k];
@@ -95,7 +116,7 @@ public:
 private:
     struct Held {
         const float* source = nullptr;
-        bool inner = false;
+        Order order = Order::inner;
     };
     Held held_[4];
     std::vector<float> padded_;
@@ -173,7 +194,8 @@ std::vector<StretchedRows> scratch(int threads, const ProbabilityMaps& maps, int
 
 std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, int width, int threads,
                                      const OmbreRows& rows) {
-    const Axis vertical(maps.height, height), horizontal(maps.width, width);
+    const bool tiny = std::min(maps.height, maps.width) < kTiny;
+    const Axis vertical(maps.height, height, tiny), horizontal(maps.width, width, tiny);
     threads = useful_threads(threads, maps.count, height, width);
     std::vector<StretchedRows> stretched = scratch(threads, maps, width);
     std::vector<HairRows> found(maps.count);
@@ -188,7 +210,8 @@ std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, in
 void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, std::uint8_t* out,
            int threads, const OmbreRows& rows) {
     const int height = images.height, width = images.width, channels = images.channels;
-    const Axis vertical(maps.height, height), horizontal(maps.width, width);
+    const bool tiny = std::min(maps.height, maps.width) < kTiny;
+    const Axis vertical(maps.height, height, tiny), horizontal(maps.width, width, tiny);
     threads = useful_threads(threads, images.count, height, width);
     std::vector<StretchedRows> stretched = scratch(threads, maps, width);
 

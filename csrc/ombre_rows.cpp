@@ -4,8 +4,9 @@
 // be the copy that the linker keeps for everybody, and the extension would then crash on an older CPU.
 //
 // Order of operations. The map must equal OpenCV's to the last bit, because a mask of exactly 1.0 lands on 255 or one
-// float below it, which moves whole regions of the result by 1. Measured against OpenCV 5.0 on x86: off the border
-// every value is equal, on it all but 3 %. OpenCV adds the taps in pairs, and in another order on the border.
+// float below it, which moves whole regions of the result by 1. OpenCV 5.0 on x86 adds the taps in pairs, in another
+// order where they touch the border, and in a third for maps below 4×4. Measured on random maps: no value differs off
+// the border, 3 % in the border's rows and columns, which is 0.2 % of a 224² map at 1024².
 #include "ombre_rows.hpp"
 
 #include <math.h>
@@ -42,10 +43,11 @@ inline float fused(float a, float b, float c) { return static_cast<float>(static
 inline double by_255(double x) { return x / 255.0; }
 #endif
 
-template <bool Inner>
+template <Order order>
 inline float down(float p0, float p1, float p2, float p3, float w0, float w1, float w2, float w3) {
-    if (Inner) return fused(p0, w0, p1 * w1) + fused(p2, w2, p3 * w3);
-    return (p0 * w0 + p2 * w2) + (p1 * w1 + p3 * w3);
+    if (order == Order::inner) return fused(p0, w0, p1 * w1) + fused(p2, w2, p3 * w3);
+    if (order == Order::border) return (p0 * w0 + p2 * w2) + (p1 * w1 + p3 * w3);
+    return p0 * w0 + (p1 * w1 + (p2 * w2 + p3 * w3));
 }
 
 void stretch_border(const float* padded, const AxisTaps& columns, int begin, int end, float* out) {
@@ -53,6 +55,14 @@ void stretch_border(const float* padded, const AxisTaps& columns, int begin, int
         const float* p = padded + columns.first[x];
         const float* w = columns.weight + 4 * x;
         out[x] = fused(p[3], w[3], fused(p[2], w[2], fused(p[0], w[0], p[1] * w[1])));
+    }
+}
+
+void stretch_tiny(const float* padded, const AxisTaps& columns, float* out) {
+    for (int x = 0; x < columns.size; ++x) {
+        const float* p = padded + columns.first[x];
+        const float* w = columns.weight + 4 * x;
+        out[x] = p[0] * w[0] + p[1] * w[1] + p[2] * w[2] + p[3] * w[3];
     }
 }
 
@@ -88,29 +98,33 @@ void stretch_inner(const float* OHLORA_RESTRICT padded, const AxisTaps& columns,
     }
 }
 
-template <bool Inner>
+template <Order order>
 void map_range(const MapRow& map, int begin, int end, float* OHLORA_RESTRICT out) {
     const float* OHLORA_RESTRICT r0 = map.row[0] + begin;
     const float* OHLORA_RESTRICT r1 = map.row[1] + begin;
     const float* OHLORA_RESTRICT r2 = map.row[2] + begin;
     const float* OHLORA_RESTRICT r3 = map.row[3] + begin;
     const float w0 = map.weight[0], w1 = map.weight[1], w2 = map.weight[2], w3 = map.weight[3];
-    for (int i = 0; i < end - begin; ++i) out[i] = down<Inner>(r0[i], r1[i], r2[i], r3[i], w0, w1, w2, w3);
+    for (int i = 0; i < end - begin; ++i) out[i] = down<order>(r0[i], r1[i], r2[i], r3[i], w0, w1, w2, w3);
 }
 
 // The resized map, on the scale of 0 to 255, at [begin, begin + count).
 void map_block(const MapRow& map, int begin, int count, float* out) {
     const int end = begin + count;
     const int inner_begin = map.columns->inner_begin, inner_end = map.columns->inner_end;
-    if (map.inner && inner_begin <= begin && end <= inner_end) {
-        map_range<true>(map, begin, end, out);
+    if (map.order == Order::tiny) {
+        map_range<Order::tiny>(map, begin, end, out);
         return;
     }
-    map_range<false>(map, begin, end, out);
-    if (!map.inner) return;
+    if (map.order == Order::inner && inner_begin <= begin && end <= inner_end) {
+        map_range<Order::inner>(map, begin, end, out);
+        return;
+    }
+    map_range<Order::border>(map, begin, end, out);
+    if (map.order == Order::border) return;
     const int from = begin > inner_begin ? begin : inner_begin;
     const int to = end < inner_end ? end : inner_end;
-    if (from < to) map_range<true>(map, from, to, out + (from - begin));
+    if (from < to) map_range<Order::inner>(map, from, to, out + (from - begin));
 }
 
 void widen(const float* source, int size, float* padded) {
@@ -121,14 +135,16 @@ void widen(const float* source, int size, float* padded) {
     }
 }
 
-void stretch(const float* padded, const AxisTaps& columns, bool inner, float* out) {
-    if (!inner) {
+void stretch(const float* padded, const AxisTaps& columns, Order order, float* out) {
+    if (order == Order::tiny) {
+        stretch_tiny(padded, columns, out);
+    } else if (order == Order::border) {
         stretch_border(padded, columns, 0, columns.size, out);
-        return;
+    } else {
+        stretch_border(padded, columns, 0, columns.inner_begin, out);
+        stretch_inner(padded, columns, columns.inner_begin, columns.inner_end, out);
+        stretch_border(padded, columns, columns.inner_end, columns.size, out);
     }
-    stretch_border(padded, columns, 0, columns.inner_begin, out);
-    stretch_inner(padded, columns, columns.inner_begin, columns.inner_end, out);
-    stretch_border(padded, columns, columns.inner_end, columns.size, out);
 }
 
 bool any_reaches(const float* source, int size, float limit) {

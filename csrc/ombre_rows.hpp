@@ -14,6 +14,9 @@ constexpr int kMaxChannels = 4;
 // A source row is widened by this many replicated values on either side, so that no tap needs a clamp.
 constexpr int kPad = 2;
 
+// In which order the taps are added. OpenCV has three, and the last bit depends on it: see ombre_rows.cpp.
+enum class Order { inner, border, tiny };
+
 // The cubic taps of one axis. Output x reads the padded source at first[x] … first[x] + 3, weighted by
 // weight[4·x] … weight[4·x + 3].
 struct AxisTaps {
@@ -29,7 +32,7 @@ struct AxisTaps {
 struct MapRow {
     const float* row[4];
     float weight[4];
-    bool inner;  // all four rows lie inside the source
+    Order order;  // inner: all four rows lie inside the source; columns near the border still take `border`
     const AxisTaps* columns;
 };
 
@@ -52,8 +55,8 @@ struct OmbreRows {
     const char* name;
     // 255 · source, with kPad replicated values on either side.
     void (*widen)(const float* source, int size, float* padded);
-    // Stretches a padded source row to the output's width. `inner`: the row belongs to an output row off the border.
-    void (*stretch)(const float* padded, const AxisTaps& columns, bool inner, float* out);
+    // Stretches a padded source row to the output's width, for output rows of this order.
+    void (*stretch)(const float* padded, const AxisTaps& columns, Order order, float* out);
     // Whether any source value reaches the limit.
     bool (*any_reaches)(const float* source, int size, float limit);
     // Whether any value of the resized map's row reaches the limit.

@@ -170,15 +170,15 @@ def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int |
 
 
 @lru_cache(maxsize=32)
-def cubic_taps(source: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.float32], int, int]:
+def cubic_taps(source: int, size: int, tiny: bool = False) -> tuple[NDArray[np.int64], NDArray[np.float32], int, int]:
     """Compute where each output of a cubic resize (a = -0.75) reads along one axis.
 
     OpenCV 5.0's weights to the last bit: positions in float64, their fraction rounded to steps of 2^-23, the
-    polynomials in float64. The same as in the compiled kernel.
+    polynomials in float64; for tiny maps positions and polynomials in float32. The same as in the compiled kernel.
 
     Returns:
         Source indices (size, 4), replicated at the border; weights (size, 4); and the range [begin, end) of the
-        outputs whose four taps all lie inside the source.
+        outputs whose four taps all lie inside the source, which is empty for tiny maps.
 
     Example:
         >>> index, weight, begin, end = cubic_taps(4, 8)
@@ -186,21 +186,23 @@ def cubic_taps(source: int, size: int) -> tuple[NDArray[np.int64], NDArray[np.fl
         ([0, 0, 0, 1], [-0.03515625, 0.26171875, 0.87890625, -0.10546875], (3, 5))
     """
     position = (np.arange(size) + 0.5) * (source / size) - 0.5
+    position = position.astype(np.float32) if tiny else position
     cell = np.floor(position).astype(np.int64)
-    t = ((position - cell).astype(np.float32) + np.float32(1)).astype(np.float64) - 1.0
-    u = 1.0 - t
-    a = -0.75
-    weight = np.stack(
-        [
-            a * t * u * u,
-            ((a + 2) * t - (a + 3)) * t * t + 1,
-            ((a + 2) * u - (a + 3)) * u * u + 1,
-            a * t * t * u,
-        ],
-        axis=1,
-    ).astype(np.float32)
-    inside = np.flatnonzero((cell >= 1) & (cell + 2 < source))
-    begin, end = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, 0)
+    a = np.float32(-0.75)
+    if tiny:
+        t = (position - cell).astype(np.float32)
+        u, v = 1 - t, t + 1
+        near, far = (((a + 2) * x - (a + 3)) * x * x + 1 for x in (t, u))
+        first = ((a * v - 5 * a) * v + 8 * a) * v - 4 * a
+        weight = np.stack([first, near, far, 1 - first - near - far], axis=1)
+        begin = end = 0
+    else:
+        t = ((position - cell).astype(np.float32) + np.float32(1)).astype(np.float64) - 1.0
+        u = 1.0 - t
+        near, far = (((a + 2.0) * x - (a + 3.0)) * x * x + 1 for x in (t, u))
+        weight = np.stack([a * t * u * u, near, far, a * t * t * u], axis=1).astype(np.float32)
+        inside = np.flatnonzero((cell >= 1) & (cell + 2 < source))
+        begin, end = (int(inside[0]), int(inside[-1]) + 1) if inside.size else (0, 0)
     return np.clip(cell[:, None] + np.arange(-1, 3), 0, source - 1), weight, begin, end
 
 
@@ -211,48 +213,48 @@ def _fused(a: torch.Tensor, b: torch.Tensor, c: torch.Tensor) -> torch.Tensor:
     return (a.double() * b.double() + c.double()).to(a.dtype)
 
 
-def _resized_part(
-    prob: torch.Tensor, height: int, width: int, rows: slice, columns: slice, inner: bool
-) -> torch.Tensor:
-    """One rectangle of the resized map. Order of operations: see csrc/ombre_rows.cpp."""
+def _resized_part(prob: torch.Tensor, height: int, width: int, rows: slice, columns: slice, order: str) -> torch.Tensor:
+    """One rectangle of the resized map."""
     import torch
 
     def taps(axis: int, size: int, part: slice) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        index, weight, _, _ = cubic_taps(prob.shape[axis], size)
+        index, weight, _, _ = cubic_taps(prob.shape[axis], size, order == "tiny")
         indices = torch.from_numpy(index[part].T.copy()).to(prob.device)
         weights = torch.from_numpy(weight[part].T.copy()).to(prob.device, prob.dtype)
         return list(indices), list(weights)
 
     index, w = taps(2, width, columns)
     p = [prob.index_select(2, i) for i in index]
-    if inner:
+    if order == "inner":
         across = (p[0] * w[0] + p[1] * w[1]) + (p[2] * w[2] + p[3] * w[3])
-    else:
+    elif order == "border":
         across = _fused(p[3], w[3], _fused(p[2], w[2], _fused(p[0], w[0], p[1] * w[1])))
+    else:
+        across = p[0] * w[0] + p[1] * w[1] + p[2] * w[2] + p[3] * w[3]
     index, w = taps(1, height, rows)
     p = [across.index_select(1, i) for i in index]
     w = [one[:, None] for one in w]
-    if inner:
+    if order == "inner":
         return _fused(p[0], w[0], p[1] * w[1]) + _fused(p[2], w[2], p[3] * w[3])
-    return (p[0] * w[0] + p[2] * w[2]) + (p[1] * w[1] + p[3] * w[3])
+    if order == "border":
+        return (p[0] * w[0] + p[2] * w[2]) + (p[1] * w[1] + p[3] * w[3])
+    return p[0] * w[0] + (p[1] * w[1] + (p[2] * w[2] + p[3] * w[3]))
 
 
 def _resized_torch(prob: torch.Tensor, height: int, width: int) -> torch.Tensor:
-    """Resize maps (M, h, w) cubically, with OpenCV's rounding inside and at the border."""
+    """Resize maps (M, h, w) cubically, in OpenCV's orders of operations: see csrc/ombre_rows.cpp."""
     import torch
 
+    def part(rows: slice, columns: slice, order: str = "border") -> torch.Tensor:
+        return _resized_part(prob, height, width, rows, columns, order)
+
+    everywhere = slice(0, width)
+    if min(prob.shape[1:]) < 4:
+        return part(slice(0, height), everywhere, "tiny")
     _, _, y0, y1 = cubic_taps(prob.shape[1], height)
     _, _, x0, x1 = cubic_taps(prob.shape[2], width)
-
-    def part(rows: slice, columns: slice, inner: bool = False) -> torch.Tensor:
-        return _resized_part(prob, height, width, rows, columns, inner)
-
-    middle, everywhere = slice(y0, y1), slice(0, width)
-    band = [
-        part(middle, slice(0, x0)),
-        part(middle, slice(x0, x1), inner=True),
-        part(middle, slice(x1, width)),
-    ]
+    middle = slice(y0, y1)
+    band = [part(middle, slice(0, x0)), part(middle, slice(x0, x1), "inner"), part(middle, slice(x1, width))]
     above, below = part(slice(0, y0), everywhere), part(slice(y1, height), everywhere)
     return torch.cat([above, torch.cat(band, dim=2), below], dim=1)
 
