@@ -1,0 +1,233 @@
+"""apply_ombre, Ombre and has_hair as users meet them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ohlora_fast import InputError, Ombre, apply_ombre
+from ohlora_fast.ombre import available_backends, has_hair
+
+GOLDEN = Path(__file__).parent / "golden" / "ombre.npz"
+RUNNING = [name for name, reason in available_backends().items() if reason is None]
+
+
+def photo(count=None, channels=3, size=(20, 16), seed=0):
+    shape = (*(() if count is None else (count,)), *size, channels)
+    return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def hair(count=None, size=(9, 8), seed=1):
+    shape = (*(() if count is None else (count,)), *size)
+    return np.random.default_rng(seed).random(shape, dtype=np.float32)
+
+
+@pytest.mark.parametrize("n", range(16))
+def test_reference_equals_the_golden_file_exactly(n):
+    golden = np.load(GOLDEN)
+    prob, image, expected = (golden[f"{name}_{n:02d}"] for name in ("prob", "image", "ombre"))
+    got = apply_ombre(image, prob, *golden[f"params_{n:02d}"], backend="numpy")
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("backend", RUNNING)
+def test_color_one_is_color_zero(backend):
+    image, prob = photo(), hair()
+    zero, one = (apply_ombre(image, prob, color, backend=backend) for color in (0.0, 1.0))
+    np.testing.assert_array_equal(zero, one)
+    assert not np.array_equal(zero, apply_ombre(image, prob, 0.5, backend=backend))
+
+
+@pytest.mark.parametrize("backend", ["auto", *RUNNING])
+def test_batch_equals_its_samples(backend):
+    image, prob = photo(3, 4), hair(3)
+    settings = [0.1, 0.5, 0.9], (1, 0.5, 0), np.array([0.0, 0.3, 1.0])
+    together = apply_ombre(image, prob, *settings, backend=backend)
+    for n in range(3):
+        alone = apply_ombre(image[n], prob[n], *(one[n] for one in settings), backend=backend)
+        np.testing.assert_array_equal(together[n], alone)
+    np.testing.assert_array_equal(apply_ombre(image, prob[:, None], *settings, backend=backend), together)
+
+
+@pytest.mark.parametrize("backend", RUNNING)
+def test_one_map_serves_a_batch(backend):
+    image, prob = photo(3), hair()
+    together = apply_ombre(image, prob, backend=backend)
+    np.testing.assert_array_equal(apply_ombre(image, np.stack([prob] * 3), backend=backend), together)
+    np.testing.assert_array_equal(apply_ombre(image, prob[None, None], backend=backend), together)
+
+
+@pytest.mark.parametrize("backend", RUNNING)
+def test_any_strides(backend):
+    big = photo(4, 4, (40, 48))
+    prob = hair(2, (18, 16))
+    views = {
+        "every second row and column": big[::2, ::2, ::3],
+        "upside down": big[::2, ::-1],
+        "mirrored": big[::2, :, ::-1],
+        "transposed": big[::2].transpose(0, 2, 1, 3),
+        "BGR": big[::2, :, :, 2::-1],
+        "cut out": big[::2, 5:30, 7:33, :3],
+    }
+    for name, view in views.items():
+        before = view.copy()
+        got = apply_ombre(view, prob[:, ::2, ::-1], backend=backend)
+        want = apply_ombre(before, np.ascontiguousarray(prob[:, ::2, ::-1]), backend=backend)
+        np.testing.assert_array_equal(got, want, err_msg=name)
+        np.testing.assert_array_equal(view, before, err_msg=name)
+
+
+@pytest.mark.parametrize("backend", RUNNING)
+def test_no_hair_leaves_the_photo_and_all_hair_does_not(backend):
+    image = photo()
+    np.testing.assert_array_equal(apply_ombre(image, np.zeros((8, 8)), backend=backend), image)
+    dyed = apply_ombre(image, np.ones((8, 8)), ombre_height=1, ombre_grad_height=0, backend=backend)
+    assert not np.array_equal(dyed, image)
+    np.testing.assert_array_equal(
+        apply_ombre(image, np.ones((8, 8)), ombre_height=0.25, backend=backend)[:14], image[:14]
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_maps_of_other_precisions(dtype):
+    image, prob = photo(), hair().astype(np.float16)
+    np.testing.assert_array_equal(apply_ombre(image, prob.astype(dtype)), apply_ombre(image, prob.astype(np.float32)))
+
+
+def test_ombre_applies_itself_and_is_frozen():
+    image, prob = photo(), hair()
+    settings = Ombre(color=0.2, ombre_height=1, ombre_grad_height=0)
+    np.testing.assert_array_equal(settings.apply(image, prob), apply_ombre(image, prob, 0.2, 1, 0))
+    assert Ombre() == Ombre(0.5, 0.6, 0.5)
+    with pytest.raises(AttributeError):
+        settings.color = 0.3
+    with pytest.raises(InputError, match=r"^color: got 1.5, allowed is a number from 0 to 1$"):
+        Ombre(color=1.5)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+def test_tensors(channels):
+    torch = pytest.importorskip("torch")
+    image, prob = photo(2, channels), hair(2)
+    planes = torch.from_numpy(image).permute(0, 3, 1, 2)
+    want = apply_ombre(image, prob, backend="torch")
+    got = apply_ombre(planes, torch.from_numpy(prob))
+    assert got.dtype == torch.uint8
+    np.testing.assert_array_equal(got.permute(0, 2, 3, 1).numpy(), want)
+    one = apply_ombre(planes[0], torch.from_numpy(prob[0]).double())
+    assert torch.equal(one, got[0])
+    through_cpp = apply_ombre(planes, torch.from_numpy(prob), backend="cpp")
+    np.testing.assert_array_equal(through_cpp.permute(0, 2, 3, 1).numpy(), apply_ombre(image, prob, backend="cpp"))
+    floating = apply_ombre(planes.float(), torch.from_numpy(prob))
+    assert floating.dtype == torch.float32
+    np.testing.assert_allclose(floating.numpy(), got.numpy(), atol=2)
+
+
+def test_float_tensors_carry_gradients():
+    torch = pytest.importorskip("torch")
+    image = torch.full((3, 12, 10), 90.0, requires_grad=True)
+    prob = torch.full((6, 5), 0.95, requires_grad=True)
+    apply_ombre(image, prob).sum().backward()
+    assert float(image.grad.abs().sum()) > 0
+    assert float(prob.grad.abs().sum()) > 0
+
+
+def test_has_hair():
+    torch = pytest.importorskip("torch")
+    maps = np.zeros((3, 20, 20))
+    maps[1, 4:9] = 1
+    maps[2] = 0.93
+    assert has_hair(maps, (100, 60)).tolist() == [False, True, False]
+    assert has_hair(maps[1], (100, 60)).tolist() == [True]
+    assert has_hair(torch.from_numpy(maps)[:, None], (100, 60)).tolist() == [False, True, False]
+
+
+def tensor(array):
+    return pytest.importorskip("torch").from_numpy(array)
+
+
+WRONG = {
+    "list as image": (lambda: ([[0]], hair()), {}, r"^image: got a list, allowed is"),
+    "float image": (lambda: (photo().astype(float), hair()), {}, r"^image: got dtype float64, allowed is uint8"),
+    "grey image": (lambda: (photo(channels=1), hair()), {}, r"^image: got shape \(20, 16, 1\), allowed is"),
+    "flat image": (lambda: (photo()[0], hair()), {}, r"^image: got shape \(16, 3\), allowed is"),
+    "empty image": (lambda: (photo(size=(0, 4)), hair()), {}, r"^image: got shape \(0, 4, 3\), allowed is"),
+    "bytes as map": (lambda: (photo(), photo()[..., 0]), {}, r"^prob: got dtype uint8, allowed are float16"),
+    "map with NaN": (lambda: (photo(), hair() * np.nan), {}, r"^prob: got NaN, allowed are values from 0 to 1$"),
+    "map above 1": (lambda: (photo(), hair() + 1), {}, r"^prob: got values from 1.* allowed are 0 to 1$"),
+    "map below 0": (lambda: (photo(), hair() - 1), {}, r"^prob: got values from -"),
+    "infinite map": (lambda: (photo(), hair() + np.inf), {}, r"^prob: got values from inf to inf"),
+    "empty map": (lambda: (photo(), hair(size=(0, 3))), {}, r"^prob: got shape \(0, 3\), allowed are"),
+    "two maps": (lambda: (photo(), hair(2)), {}, r"^prob: got shape \(2, 9, 8\), .*number of images, 1$"),
+    "maps of two channels": (lambda: (photo(2), hair(2)[:, None].repeat(2, 1)), {}, r"^prob: got shape \(2, 2, 9"),
+    "map of another kind": (lambda: (photo(), tensor(hair())), {}, r"^prob: got a torch tensor for an image that"),
+    "channels last tensor": (lambda: (tensor(photo()), tensor(hair())), {}, r"^image: got shape \(20, 16, 3\)"),
+    "half tensor": (lambda: (tensor(photo().T.astype("f2")), tensor(hair())), {}, r"^image: got dtype torch.float16"),
+    "dark tensor": (lambda: (tensor(-photo().T.astype("f4")), tensor(hair())), {}, r"^image: got values from -255"),
+    "wrong tensor map": (lambda: (tensor(photo().T), tensor(hair() + 1)), {}, r"^prob: got values from 1"),
+    "unknown backend": (lambda: (photo(), hair()), {"backend": "gpu"}, r"^backend: got 'gpu', allowed are 'auto'"),
+    "no threads": (lambda: (photo(), hair()), {"threads": 0}, r"^threads: got 0, allowed is a whole number from 1"),
+    "true threads": (lambda: (photo(), hair()), {"threads": True}, r"^threads: got True"),
+    "color too large": (lambda: (photo(), hair()), {"color": 1.2}, r"^color: got 1.2, allowed is a number from 0"),
+    "height NaN": (lambda: (photo(), hair()), {"ombre_height": np.nan}, r"^ombre_height: got nan, allowed"),
+    "color is a word": (lambda: (photo(), hair()), {"color": "red"}, r"^color: got 'red', allowed is a number"),
+    "color is true": (lambda: (photo(), hair()), {"color": True}, r"^color: got True, allowed is a number"),
+    "color is None": (lambda: (photo(), hair()), {"color": None}, r"^color: got None, allowed is a number"),
+    "one bad of two": (
+        lambda: (photo(2), hair(2)),
+        {"ombre_grad_height": [0.5, -1]},
+        r"^ombre_grad_height\[1\]: got -1, allowed is a number from 0 to 1$",
+    ),
+    "too many": (
+        lambda: (photo(2), hair(2)),
+        {"color": np.zeros(3)},
+        r"^color: got 3 values for 2 images, allowed is one number or one an image$",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_arguments_are_named(name):
+    arguments, options, message = WRONG[name]
+    with pytest.raises(InputError, match=message) as raised:
+        apply_ombre(*arguments(), **options)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("backend", [name for name in available_backends() if name not in RUNNING])
+def test_a_backend_that_cannot_run_says_why(backend):
+    with pytest.raises(InputError, match=rf"^backend: got '{backend}', but .*; allowed here are 'auto', 'numpy'"):
+        apply_ombre(photo(), hair(), backend=backend)
+
+
+def test_cpp_takes_only_plain_tensors():
+    torch = pytest.importorskip("torch")
+    planes, prob = torch.from_numpy(photo()).permute(2, 0, 1), torch.from_numpy(hair())
+    with pytest.raises(InputError, match=r"^backend: got 'cpp' for torch.float32 on cpu, allowed are uint8"):
+        apply_ombre(planes.float(), prob, backend="cpp")
+    with pytest.raises(InputError, match=r"^backend: got 'cpp' for .*prob with gradients, allowed"):
+        apply_ombre(planes, prob.requires_grad_(), backend="cpp")
+    with pytest.raises(InputError, match=r"^backend: got 'numpy' for a tensor, allowed are"):
+        apply_ombre(planes, prob.detach(), backend="numpy")
+
+
+def test_import_is_lazy():
+    code = (
+        "import sys, ohlora_fast\n"
+        "assert set(ohlora_fast.__all__) <= set(dir(ohlora_fast))\n"
+        "heavy = {'torch', 'cv2', 'onnxruntime', 'PIL', 'ohlora_fast.ombre'} & set(sys.modules)\n"
+        "ohlora_fast.InputError\n"
+        "from ohlora_fast import apply_ombre\n"
+        "print(sorted(heavy), sorted({'torch', 'onnxruntime'} & set(sys.modules)))\n"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[] []"
+
+
+def test_unknown_names_are_attribute_errors():
+    import ohlora_fast
+
+    with pytest.raises(AttributeError, match="no attribute 'wig'"):
+        _ = ohlora_fast.wig
