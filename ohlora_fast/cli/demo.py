@@ -87,9 +87,9 @@ def head_window(mask: Pixels) -> tuple[slice, slice]:
     """Return the rows and columns of a window around the hair with half its size as margin, for the sheet.
 
     Args:
-        mask: uint8 (H, W), hair from 128 on; without hair the window is the whole picture.
+        mask: uint8 (H, W), dyed hair from 192 on (0.75); without any the window is the whole picture.
     """
-    hair = mask >= 128
+    hair = mask >= 192
     if not hair.any():
         return slice(None), slice(None)
     windows = []
