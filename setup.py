@@ -38,18 +38,15 @@ class CMakeBuild(build_ext):
         subprocess.run(["cmake", "--build", str(build), "--config", "Release", "--parallel", jobs], check=True)
 
 
-# Two top-level folders are installed inside the package.
-packages = find_packages(include=["ohlora_fast", "ohlora_fast.*"])
-package_dir = {"ohlora_fast": "ohlora_fast"}
-for folder in ("kernels", "benchmarks"):
-    if (ROOT / folder).is_dir():
-        packages.append(f"ohlora_fast.{folder}")
-        package_dir[f"ohlora_fast.{folder}"] = folder
-
 # CMake comes from the system where there is one, and from PyPI only otherwise.
 setup(
-    packages=packages,
-    package_dir=package_dir,
+    packages=[
+        *find_packages(include=["ohlora_fast", "ohlora_fast.*"]),
+        "ohlora_fast.kernels",
+        "ohlora_fast.benchmarks",
+    ],
+    # Two top-level folders are installed inside the package.
+    package_dir={"ohlora_fast.kernels": "kernels", "ohlora_fast.benchmarks": "benchmarks"},
     package_data={"ohlora_fast": ["py.typed"], "ohlora_fast.student": ["weights/*"]},
     ext_modules=[Extension("ohlora_fast._core", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
