@@ -205,11 +205,11 @@ def test_a_name_without_a_picture_suffix_becomes_png(tmp_path: Path, portrait_pi
     assert names(tmp_path / "out") == ["scan.001.png"]
 
 
-def test_an_unwritable_folder_is_one_line_a_picture(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unwritable_folder_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder.parent / "file").touch()
     assert dye(folder / "a.png", "-o", folder.parent / "file" / "x.png") == 1
     error = capsys.readouterr().err
-    assert error.startswith("ohlora-fast: error: cannot make the folder")
+    assert error.startswith(f"ohlora-fast: error: {folder / 'a.png'}: cannot make the folder")
     assert error.count("\n") == 1
 
 
