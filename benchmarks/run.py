@@ -101,21 +101,33 @@ def versions() -> dict[str, str]:
 
 
 def as_markdown(results: Mapping[str, Any]) -> str:
-    """Lay results out as a Markdown table: medians, and each as a multiple of its group's first provider.
+    """Lay results out as one Markdown table a question: medians, and in brackets multiples of the first provider's.
 
     >>> sides = {"cpp": {"median_s": 0.001, "rounds": 9}, "numpy": {"median_s": 0.05, "rounds": 9}}
-    >>> print(as_markdown({"groups": {"ombre": sides}}))
-    | what | how | median | times the first |
-    | --- | --- | ---: | ---: |
-    | ombre | cpp | 1.00 ms | 1.00 |
-    |  | numpy | 50.00 ms | 50.00 |
+    >>> print(as_markdown({"groups": {"ombre, 256×256": sides}}))
+    | ombre | 256×256 |
+    | --- | ---: |
+    | cpp | 1.00 ms |
+    | numpy | 50.00 ms (50.0×) |
     """
-    lines = ["| what | how | median | times the first |", "| --- | --- | ---: | ---: |"]
+    tables: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for group, sides in results["groups"].items():
-        first = next(iter(sides.values()))["median_s"]
-        for index, (provider, side) in enumerate(sides.items()):
-            what, seconds = group if index == 0 else "", side["median_s"]
-            lines.append(f"| {what} | {provider} | {1e3 * seconds:.2f} ms | {seconds / first:.2f} |")
+        question, _, case = group.partition(", ")
+        tables[question][case] = sides
+    return "\n\n".join(table(question, cases) for question, cases in tables.items())
+
+
+def table(question: str, cases: Mapping[str, Mapping[str, Any]]) -> str:
+    """One question's table: a row a provider, a column a case."""
+    lines = [f"| {question} | {' | '.join(cases)} |", f"| --- |{' ---: |' * len(cases)}"]
+    providers = next(iter(cases.values()))
+    first = next(iter(providers))
+    for provider in providers:
+        cells = []
+        for sides in cases.values():
+            seconds, unit = sides[provider]["median_s"], sides[first]["median_s"]
+            cells.append(f"{1e3 * seconds:.2f} ms" + (f" ({seconds / unit:.1f}×)" if provider != first else ""))
+        lines.append(f"| {provider} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
