@@ -18,7 +18,7 @@ constexpr float kClear = 191.25f;   // up to here the opacity is 0
 constexpr float kDim = kClear / 255.0f / 1.446f;
 
 // Below this many pixels a second thread costs more than it brings: waking it takes some 10 µs.
-constexpr long kPixelsForThreads = 64 * 1024;
+constexpr long long kPixelsForThreads = 64 * 1024;
 
 constexpr int kTiny = 4;
 
@@ -183,7 +183,7 @@ void set_dye(DyePattern& dye, const std::uint8_t* hue, int channels) {
 }
 
 int useful_threads(int threads, int count, int height, int width) {
-    return static_cast<long>(count) * height * width < kPixelsForThreads ? 1 : threads;
+    return static_cast<long long>(count) * height * width < kPixelsForThreads ? 1 : threads;
 }
 
 std::vector<StretchedRows> scratch(int threads, const ProbabilityMaps& maps, int width) {

@@ -131,16 +131,18 @@ def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> ND
         bool (N,), with N = 1 for a single map.
 
     Raises:
-        InputError: prob has the wrong type, shape or range.
+        InputError: prob has the wrong type, shape or range, or size is no pair of whole numbers from 1.
 
     Example:
         >>> has_hair(np.stack([np.zeros((2, 2)), np.ones((2, 2))]), (64, 64)).tolist()
         [False, True]
     """
+    if len(size) != 2 or not all(isinstance(one, (int, np.integer)) and one >= 1 for one in size):
+        raise InputError(f"size: got {size!r}, allowed is (height, width), whole numbers from 1")
     maps = _maps(prob, None)
     if is_tensor(maps):
         maps = maps.detach().cpu().numpy()
-    return hair_rows(maps, *size, threads=threads)[:, 0] >= 0
+    return hair_rows(maps, int(size[0]), int(size[1]), threads=threads)[:, 0] >= 0
 
 
 def as_batch(image: Any) -> Any:

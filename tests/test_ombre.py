@@ -142,6 +142,8 @@ def test_has_hair():
     assert has_hair(maps, (100, 60)).tolist() == [False, True, False]
     assert has_hair(maps[1], (100, 60)).tolist() == [True]
     assert has_hair(torch.from_numpy(maps)[:, None], (100, 60)).tolist() == [False, True, False]
+    with pytest.raises(InputError, match=r"^size: got \(0, 9\), allowed is \(height, width\)"):
+        has_hair(maps, (0, 9))
 
 
 def tensor(array):

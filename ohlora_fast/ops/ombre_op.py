@@ -139,6 +139,12 @@ def ombre_numpy(
     return out
 
 
+def _threads(wanted: int | None) -> int:
+    from ohlora_fast import _core
+
+    return min(wanted or _core.default_threads(), 256)
+
+
 def ombre_cpp(
     image: NDArray[np.uint8],
     prob: NDArray[np.float32],
@@ -153,7 +159,7 @@ def ombre_cpp(
     if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
         image = np.ascontiguousarray(image)
     hue = hue_colors(color)
-    return _core.ombre(image, prob, hue, height, grad_height, threads or _core.default_threads())
+    return _core.ombre(image, prob, hue, height, grad_height, _threads(threads))
 
 
 def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int | None = None) -> NDArray[np.int32]:
@@ -165,7 +171,7 @@ def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int |
     if available_backends()["cpp"] is None:
         from ohlora_fast import _core
 
-        return _core.hair_rows(prob, height, width, threads or _core.default_threads())
+        return _core.hair_rows(prob, height, width, _threads(threads))
     return np.array([_extent(_alpha_numpy(one, height, width)) for one in prob], np.int32).reshape(-1, 2)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,10 @@ def test_resized_map_equals_opencv_off_the_border(size):
     got = _resized_torch(torch.from_numpy(maps), *size).numpy()
     expected = np.stack([cv2.resize(one, size[::-1], interpolation=cv2.INTER_CUBIC) for one in maps])
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
+    if platform.machine() in ("x86_64", "AMD64") and cv2.__version__.startswith("5."):
+        # Equal to the last bit, but for a few values in the border's rows and columns.
+        assert (got != expected).mean() < 0.01
+        assert (got[:, 12:-12, 12:-12] == expected[:, 12:-12, 12:-12]).all()
 
 
 @pytest.mark.parametrize("tiny", [False, True])
