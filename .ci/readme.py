@@ -1,6 +1,6 @@
-"""Run what the README tells people to type, so that it stays true.
+"""Run what the README and the guide tell people to type, so that it stays true.
 
-    readme.py commands ROOT WORK    set-up with the demo, then every other bash and python block, in WORK
+    readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of docs/guide.md, in WORK
     readme.py test ROOT             set-up with the tests
     readme.py speed ROOT            write the speed table anew, from the results that its marker names
 
@@ -18,11 +18,13 @@ from pathlib import Path
 SETUP = "pip install -c constraints.txt"
 
 
-def blocks(readme: Path) -> list[tuple[str, str]]:
+def blocks(document: Path) -> list[tuple[str, str]]:
     """The (language, text) of each fenced block of the languages that run."""
-    fenced = re.findall(r"^```(bash|python)\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    fenced = re.findall(
+        r"^```(bash|python)\n(.*?)^```$", document.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
     if not fenced:
-        sys.exit(f"{readme}: no bash or python blocks found")
+        sys.exit(f"{document}: no bash or python blocks found")
     return fenced
 
 
@@ -61,7 +63,7 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
     install, _, command = demo.partition(" && ")
     run("bash", install, root)
     run("bash", command, work)
-    for language, text in found:
+    for language, text in [*found, *blocks(root / "docs" / "guide.md")]:
         if text not in setups:
             run(language, text, work)
 
