@@ -58,20 +58,18 @@ def run(args: argparse.Namespace) -> int:
     stylist = stylist_from(args)
     prob = stylist.segment_map(before)
     mask = mask_pixels(stylist.segment(before))
+
+    def dyed(number: float, height: float) -> Pixels:
+        return apply_ombre(before, prob, number, height, args.ombre_grad_height, threads=args.threads)
+
     rows, columns = head_window(mask)
     pictures = {
         "before": before,
         "mask": mask,
         "overlay": overlay_pixels(before, mask),
-        "after": apply_ombre(before, prob, args.color, args.ombre_height, args.ombre_grad_height),
+        "after": dyed(args.color, args.ombre_height),
         "sheet": contact_sheet(
-            [
-                [
-                    apply_ombre(before, prob, number, height, args.ombre_grad_height)[rows, columns]
-                    for number in COLORS.values()
-                ]
-                for height in HEIGHTS
-            ],
+            [[dyed(number, height)[rows, columns] for number in COLORS.values()] for height in HEIGHTS],
             column_labels=[f"{name}\ncolor {number:.3g}" for name, number in COLORS.items()],
             row_labels=[f"height\n{height}" for height in HEIGHTS],
         ),

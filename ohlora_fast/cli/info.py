@@ -41,12 +41,11 @@ def gather() -> dict[str, Any]:
     "backends", "engines" and "devices" map a name to None if it runs here, or else to the reason. A part that
     cannot even be asked is {"error": reason}; nothing that is missing or broken raises.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
         "ohlora-fast": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": {"machine": os.cpu_count(), "usable": cores},
+        "cores": {"machine": os.cpu_count()} | ask_cores(),
         "packages": {name: version(module) for name, module in PACKAGES.items()},
         "built": ask("ohlora_fast._core", "build_info"),
         "backends": ask("ohlora_fast.ombre", "available_backends"),
@@ -79,12 +78,21 @@ def ask(module: str, function: str) -> dict[str, Any]:
         return {"error": _line(error)}
 
 
+def ask_cores() -> dict[str, Any]:
+    """Return {"usable": how many cores this process may use}, or {"error": reason}."""
+    try:
+        return {"usable": import_module("ohlora_fast.student.engines").usable_cores()}
+    except Exception as error:  # a broken installation may raise anything
+        return {"error": _line(error)}
+
+
 def as_text(facts: dict[str, Any]) -> str:
     """Lay out what `gather` returned for people."""
     cores = facts["cores"]
     lines = [
         f"ohlora-fast {facts['ohlora-fast']}, Python {facts['python']}, {facts['platform']}",
-        f"cores: {cores['usable']} usable of {cores['machine']}",
+        f"cores: {cores.get('usable', '?')} usable of {cores['machine']}"
+        + (f" ({cores['error']})" if "error" in cores else ""),
     ]
     for title, key in (("Packages", "packages"), ("Built", "built")):
         lines += ["", title, *(f"  {name:<16}{_words(value)}" for name, value in facts[key].items())]

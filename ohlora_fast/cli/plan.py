@@ -27,10 +27,12 @@ class Naming:
     Attributes:
         as_file: the file that OUT names → the outputs. It raises InputError if OUT's suffix does not fit.
         in_folder: a picture's path below the output folder → the outputs' paths there.
+        apart: the same for pictures that would share an output; None if they have no other names.
     """
 
     as_file: Callable[[Path], tuple[Path, ...]]
     in_folder: Callable[[Path], tuple[Path, ...]]
+    apart: Callable[[Path], tuple[Path, ...]] | None = None
 
 
 def plan_jobs(
@@ -45,11 +47,12 @@ def plan_jobs(
 
     OUT is a folder if it exists as one, ends in a slash or has no suffix, or if a folder or several pictures
     came; then it is made, with the folders below it. Pictures keep their names, those from a folder also
-    their place below it.
+    their place below it; where outputs would share a name, `naming.apart` names them.
 
     Raises:
-        InputError: nothing to do, no match, several pictures for one output file, two pictures for the same
-            output, an output that is one of the inputs, or one that exists and neither flag was given.
+        InputError: nothing to do, no match, several pictures for one output file, two pictures that share
+            an output whatever they are called, an output that is one of the inputs, or one that exists and
+            neither flag was given.
     """
     if not all((out, *inputs)):
         raise InputError("an empty name came as IMAGE or --out")
@@ -64,9 +67,7 @@ def plan_jobs(
     if folder.is_dir() or slash or not folder.suffix or (several and folder.suffix.lower() not in FORMATS):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"--out: {out} came, which is a file; allowed is a folder, or a name like x.png")
-        jobs = [
-            Job(source, tuple(folder / name for name in naming.in_folder(below))) for source, below in sources.values()
-        ]
+        jobs = _jobs_in_folder(list(sources.values()), folder, naming)
     elif several:
         raise InputError(f"--out: the file {out} came for a folder or several pictures; allowed is a folder")
     else:
@@ -115,17 +116,34 @@ def _refuse_folder(error: OSError) -> None:
     raise InputError(f"cannot read {error.filename}: {os.strerror(error.errno or 0)}")
 
 
-def _refuse_shared_outputs(jobs: Sequence[Job]) -> None:
+def _jobs_in_folder(pictures: Sequence[tuple[Path, Path]], folder: Path, naming: Naming) -> list[Job]:
+    apart: set[Path] = set()
+    while True:
+        jobs = []
+        for source, below in pictures:
+            name = naming.apart if naming.apart and source in apart else naming.in_folder
+            jobs.append(Job(source, tuple(folder / output for output in name(below))))
+        # A new name can be another picture's plain one: then that picture changes its name as well.
+        sharing = {source for one, other, _ in _shared_outputs(jobs) for source in (one, other)} - apart
+        if not sharing:
+            return jobs
+        apart |= sharing
+
+
+def _shared_outputs(jobs: Sequence[Job]) -> Iterator[tuple[Path, Path, Path]]:
+    """Yield two pictures and the output that both would become."""
     makers: dict[str, Path] = {}
     for job in jobs:
         for path in job.outputs:
             # Folded, because a.png and A.png are one file on some systems.
             other = makers.setdefault(os.path.abspath(path).casefold(), job.source)
             if other is not job.source:
-                raise InputError(
-                    f"{other} and {job.source} would both become {path}; give them apart, or the folder that "
-                    "holds both with --recursive"
-                )
+                yield other, job.source, path
+
+
+def _refuse_shared_outputs(jobs: Sequence[Job]) -> None:
+    for one, other, path in _shared_outputs(jobs):
+        raise InputError(f"{one} and {other} would both become {path}; give each a run and an --out of its own")
 
 
 def _refuse_inputs_as_outputs(jobs: Sequence[Job]) -> None:

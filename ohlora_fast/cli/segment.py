@@ -11,8 +11,9 @@ from ohlora_fast.errors import InputError
 
 DESCRIPTION = """\
 Write two PNG files a picture: the mask, grey, 255 where hair is certain; and the overlay, the picture with
-the mask in green. In a folder they are NAME_mask.png and NAME_overlay.png. For one picture OUT may be the
-mask's file, OUT.png; the overlay is then OUT_overlay.png beside it."""
+the mask in green. In a folder they are NAME_mask.png and NAME_overlay.png; NAME is a picture's name without
+its suffix, or with it where two pictures would otherwise share an output (a.jpg and a.png). For one picture
+OUT may be the mask's file, OUT.png; the overlay is then OUT_overlay.png beside it."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -31,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.media.images import MAX_PIXELS, read_photo, write_photo
     from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
 
-    naming = Naming(as_file, in_folder)
+    naming = Naming(as_file, in_folder, apart)
     jobs = plan_jobs(args.images, args.out, naming, args.recursive, args.overwrite, args.skip_existing)
     if not jobs:
         print("every output exists already")
@@ -66,4 +67,17 @@ def in_folder(below: Path) -> tuple[Path, ...]:
     >>> [path.name for path in in_folder(Path("a.jpg"))]
     ['a_mask.png', 'a_overlay.png']
     """
-    return below.with_name(f"{below.stem}_mask.png"), below.with_name(f"{below.stem}_overlay.png")
+    return _outputs(below, below.stem)
+
+
+def apart(below: Path) -> tuple[Path, ...]:
+    """Name the outputs after the picture with its suffix.
+
+    >>> [path.name for path in apart(Path("a.jpg"))]
+    ['a.jpg_mask.png', 'a.jpg_overlay.png']
+    """
+    return _outputs(below, below.name)
+
+
+def _outputs(below: Path, name: str) -> tuple[Path, ...]:
+    return below.with_name(f"{name}_mask.png"), below.with_name(f"{name}_overlay.png")

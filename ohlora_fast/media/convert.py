@@ -78,6 +78,8 @@ def to_pixels(image: Image.Image) -> tuple[Pixels, bytes | None, tuple[str, ...]
 
 def _eight_bits(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
     """Split off alpha, and bring the rest to L, RGB, CMYK or LAB."""
+    if image.mode == "La":  # premultiplied, which Pillow turns into LA alone
+        image = image.convert("LA")
     if image.mode.startswith("I;16") or image.mode == "I":
         return _sixteen_bit_grey(image)
     if image.mode == "F":
@@ -88,7 +90,7 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         alpha = np.array(rgba.getchannel("A"), dtype=np.uint8)
-        grey = image.mode in ("1", "L", "LA", "La")
+        grey = image.mode in ("1", "L", "LA")
         return rgba.convert("RGB").getchannel("R") if grey else rgba.convert("RGB"), alpha
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
         return image, None
@@ -96,10 +98,11 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
 
 
 def _sixteen_bit_grey(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
-    values = np.asarray(image).astype(np.int64)
+    values = np.asarray(image)  # uint16 or int32; a scan is large, so nothing here is wider
     low, high = int(values.min()), int(values.max())
     if low < 0 or high > 65535:
         raise InputError(f"integer values run from {low} to {high}; allowed are 0 to 65535")
     key = image.info.get("transparency")
-    alpha = np.where(values == key, 0, 255).astype(np.uint8) if isinstance(key, int) else None
-    return Image.fromarray((values >> 8).astype(np.uint8)), alpha
+    alpha = np.where(values == key, np.uint8(0), np.uint8(255)) if isinstance(key, int) else None
+    upper = np.right_shift(values, 8, out=np.empty(values.shape, np.uint8), casting="unsafe")
+    return Image.fromarray(upper), alpha

@@ -58,8 +58,8 @@ class Photo:
 def photo_from_pil(image: Image.Image) -> Photo:
     """Turn a PIL image of any mode into a `Photo`: EXIF orientation applied, 8 bits, RGB or RGBA.
 
-    A picture read with `PIL.Image.open` keeps its EXIF, colour profile and JPEG settings. See `read_photo`
-    for what happens to each kind of picture.
+    A picture read with `PIL.Image.open` keeps its EXIF, colour profile and JPEG settings; of several frames
+    the one it was sought to is taken. See `read_photo` for what happens to each kind of picture.
 
     Raises:
         InputError: the picture has no pixels, cannot be decoded, or holds values outside its range.
@@ -91,7 +91,8 @@ def build_photo(image: Image.Image, path: Path | None, lossless: bool) -> Photo:
     with contextlib.suppress(Exception):  # a broken second frame does no harm to the first
         frames = getattr(image, "n_frames", 1)
     if frames > 1:
-        notes += (f"it holds {frames} frames; the first is used",)
+        current = image.tell()  # a PIL image may have been sought to a later one
+        notes += (f"it holds {frames} frames; {f'number {current + 1}' if current else 'the first'} is used",)
     compression = image.info.get("compression")
     return Photo(
         pixels=pixels,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+import ohlora_fast
 from ohlora_fast.cli import main
 from ohlora_fast.cli.demo import head_window
 from ohlora_fast.media.images import read_photo
@@ -55,6 +57,19 @@ def test_a_second_time_replaces_them(made: Path, capsys: pytest.CaptureFixture[s
     out = capsys.readouterr().out.splitlines()
     assert out[0] == "color 0.3 → hue 108° #33ff00"
     assert out[1:] == [str(made / f"{name}.png") for name in ("before", "mask", "overlay", "after", "sheet")]
+
+
+def test_threads_reach_the_ombre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("skimage")
+    seen = set()
+
+    def dyed(image: np.ndarray, *_: Any, threads: int | None = None) -> np.ndarray:
+        seen.add(threads)
+        return image
+
+    monkeypatch.setattr(ohlora_fast, "apply_ombre", dyed)
+    assert main(["demo", "-o", str(tmp_path), "--threads", "1"]) == 0
+    assert seen == {1}
 
 
 def test_a_file_stands_where_the_folder_should(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

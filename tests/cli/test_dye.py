@@ -168,6 +168,20 @@ def test_skip_existing_takes_up_the_rest(folder: Path, capsys: pytest.CaptureFix
     assert "every output exists already" in capsys.readouterr().out
 
 
+def test_two_pictures_for_one_name_are_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sources = [tmp_path / folder / "x.jpg" for folder in ("b", "c")]
+    for source in sources:
+        source.parent.mkdir()
+        source.write_bytes(b"not even read")
+    out = tmp_path / "out"
+    assert dye(*sources, "-o", out) == 1
+    both = f"{sources[0]} and {sources[1]} would both become {out / 'x.jpg'}"
+    assert capsys.readouterr().err == f"ohlora-fast: error: {both}; give each a run and an --out of its own\n"
+    assert not out.exists()
+
+
 def test_overwrite(portrait: Path) -> None:
     out = portrait.with_name("out.png")
     out.write_bytes(b"old")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
 from ohlora_fast.cli import main
 from ohlora_fast.cli.info import as_text, ask, gather, version
+from ohlora_fast.student.engines import usable_cores
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -20,6 +22,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["devices"]["cpu"] is None
     assert "compiler" in facts["built"]
     assert 1 <= facts["cores"]["usable"] <= facts["cores"]["machine"]
+    assert facts["cores"]["usable"] == usable_cores()
 
 
 def test_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,6 +39,14 @@ def test_what_does_not_run_is_given_with_its_reason() -> None:
     assert "  cuda            no: no GPU\n" in text
     assert "  error           broken\n" in text
     assert "  error           gone\n" in text
+
+
+def test_engines_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ohlora_fast.student.engines", None)
+    facts = gather()
+    for part in ("cores", "engines", "devices"):
+        assert "ohlora_fast.student.engines" in facts[part]["error"]
+    assert f"\ncores: ? usable of {facts['cores']['machine']} (" in as_text(facts)
 
 
 def test_what_is_missing_is_named() -> None:

@@ -58,11 +58,17 @@ def test_names_in_a_folder(portrait: Path, capsys: pytest.CaptureFixture[str]) -
     assert segment(portrait, "-o", out, "--overwrite") == 0
 
 
-def test_two_pictures_with_one_stem_are_refused(portrait: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_pictures_with_one_stem_keep_their_full_names(portrait: Path) -> None:
     Image.open(portrait).save(portrait.with_suffix(".jpg"))
-    assert segment(portrait.parent, "-o", portrait.with_name("out")) == 1
-    assert "would both become" in capsys.readouterr().err
-    assert not portrait.with_name("out").exists()
+    Image.open(portrait).save(portrait.with_name("other.png"))
+    out = portrait.with_name("out")
+    assert segment(portrait.parent, "-o", out) == 0
+    stems = ("other", "portrait.jpg", "portrait.png")
+    assert names(out) == [f"{stem}_{kind}.png" for stem in stems for kind in ("mask", "overlay")]
+    # Each is made from its own picture: one is lossy, the other not.
+    np.testing.assert_array_equal(*(read_photo(out / f"{stem}_overlay.png").pixels for stem in stems[::2]))
+    lossy, plain = (read_photo(out / f"{stem}_overlay.png").pixels for stem in stems[1:])
+    assert (lossy != plain).any()
 
 
 @pytest.mark.parametrize("name", ["mask.jpg", "mask.txt"])

@@ -80,6 +80,7 @@ def test_no_permission(tmp_path: Path) -> None:
     assert "Permission denied" in refusal(tmp_path / "x.jpg")
 
 
+@pytest.mark.usefixtures("symlinks")
 def test_a_link_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").symlink_to(tmp_path / "gone.jpg")
     assert "No such file" in refusal(tmp_path / "x.jpg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from PIL import ExifTags, Image, ImageCms
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.convert import to_pixels
 from ohlora_fast.media.images import Photo, photo_from_pil, read_photo, write_photo
 from ohlora_fast.media.photo import upright
 
@@ -339,11 +341,45 @@ def test_from_pil_is_what_reading_gives(tmp_path: Path) -> None:
     assert (photo.icc_profile, photo.jpeg, photo.path) == (SRGB, read.jpeg, None)
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "I;16", "F"])
+OPAQUE = ["1", "L", "P", "RGB", "RGBX", "CMYK", "YCbCr", "HSV", "LAB", "I", "I;16", "I;16L", "I;16B", "I;16N", "F"]
+
+
+@pytest.mark.parametrize("mode", [*OPAQUE, "LA", "La", "PA", "RGBA", "RGBa"])
 def test_from_pil_takes_every_mode(mode: str) -> None:
     photo = photo_from_pil(Image.new(mode, (5, 3)))
-    assert photo.pixels.shape == (3, 5, 4 if mode in ("LA", "RGBA") else 3)
+    assert photo.pixels.shape == (3, 5, 3 if mode in OPAQUE else 4)
     assert photo.pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize(("mode", "premultiplied"), [("La", (50, 128)), ("RGBa", (50, 50, 50, 128))])
+def test_premultiplied_alpha_is_divided_out(mode: str, premultiplied: tuple[int, ...]) -> None:
+    photo = photo_from_pil(Image.new(mode, (5, 3), premultiplied))
+    grey = 50 * 255 // 128
+    assert photo.pixels[0, 0].tolist() == [grey, grey, grey, 128]
+
+
+def test_from_pil_takes_the_frame_that_was_sought(tmp_path: Path) -> None:
+    frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB), Image.fromarray(RGB // 2)]
+    path = saved(tmp_path, frames[0], "x.tif", save_all=True, append_images=frames[1:])
+    with Image.open(path) as image:
+        assert photo_from_pil(image).notes == ("it holds 3 frames; the first is used",)
+        image.seek(1)
+        photo = photo_from_pil(image)
+    np.testing.assert_array_equal(photo.pixels, 255 - RGB)
+    assert photo.notes == ("it holds 3 frames; number 2 is used",)
+
+
+@pytest.mark.parametrize("key", [None, 300])
+def test_sixteen_bit_grey_needs_little_memory(key: int | None) -> None:
+    image = Image.fromarray(np.full((1000, 1000), 300, np.uint16))
+    if key is not None:
+        image.info["transparency"] = key
+    to_pixels(image)  # what is imported on the way does not count
+    tracemalloc.start()
+    to_pixels(image)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 12 * image.width * image.height
 
 
 def test_from_pil_refuses_what_is_empty_or_broken(tmp_path: Path) -> None:

@@ -219,12 +219,13 @@ def test_existing_files_stay_unless_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["same", "dotted", "symlink", "hardlink"])
-def test_the_input_is_never_overwritten(tmp_path: Path, how: str) -> None:
+def test_the_input_is_never_overwritten(tmp_path: Path, how: str, request: pytest.FixtureRequest) -> None:
     source = tmp_path / "x.png"
     write_photo(source, RGB)
     before = source.read_bytes()
     target = tmp_path / "y.png"
     if how == "symlink":
+        request.getfixturevalue("symlinks")
         target.symlink_to(source)
     elif how == "hardlink":
         os.link(source, target)
@@ -236,6 +237,7 @@ def test_the_input_is_never_overwritten(tmp_path: Path, how: str) -> None:
     assert source.read_bytes() == before
 
 
+@pytest.mark.usefixtures("symlinks")
 def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "x.png").write_bytes(b"old")
