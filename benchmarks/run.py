@@ -21,7 +21,7 @@ from ohlora_fast.errors import InputError
 
 HERE = Path(__file__).parent
 QUESTIONS = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
-PACKAGES = ("ohlora-fast", "numpy", "opencv-python", "onnxruntime", "torch", "triton", "pillow", "pytest-benchmark")
+PACKAGES = ("ohlora-fast", "numpy", "opencv-python-headless", "onnxruntime", "torch", "triton", "pillow", "pytest-benchmark")
 
 
 def run_questions(questions: Sequence[str], turns: int = 3, say: Callable[[str], object] = print) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -130,17 +131,24 @@ class HairStylist:
         parameters = (color, ombre_height, ombre_grad_height)
         if isinstance(image, list | tuple):
             each = [one_a_photo(name, value, len(image)) for name, value in zip(NAMES, parameters, strict=True)]
-            return [self.dye(photo, *chosen) for photo, *chosen in zip(image, *each, strict=True)]
+            done = [self._dye(photo, chosen) for photo, *chosen in zip(image, *each, strict=True)]
+            warn_bald([index for index, (_, bald) in enumerate(done) if bald])
+            return [dyed for dyed, _ in done]
+        dyed, bald = self._dye(image, parameters)
+        warn_bald(bald, single=dyed.ndim == 3)
+        return dyed
+
+    def _dye(self, image: Any, parameters: Sequence[Any]) -> tuple[Any, list[int]]:
+        """Dye one photo or batch; also tell which of its photos have no hair row, and so stay as they are."""
         photos, single = open_photos(image)
         maps = self._maps(photos)
-        dyed = apply_ombre(photos, maps, *parameters, threads=self.threads)
+        color, height, grad_height = parameters
+        dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads)
         size = photos.shape[1:3] if isinstance(photos, np.ndarray) else photos.shape[-2:]
-        bald = [index for index, found in enumerate(has_hair(maps, size)) if not found]
+        bald = [index for index, found in enumerate(has_hair(maps, tuple(size), self.threads)) if not found]
         if bald:
-            which = "" if single else f" in photo {', '.join(map(str, bald))} of the batch"
-            warnings.warn(f"no hair found{which}; left unchanged", NoHairWarning, stacklevel=2)
             dyed[bald] = photos[bald]
-        return dyed[0] if single else dyed
+        return (dyed[0] if single else dyed), bald
 
     def _maps(self, photos: Any) -> Any:
         """The student's maps (N, 224, 224) of a checked batch, as array or tensor like the batch."""
@@ -154,8 +162,9 @@ class HairStylist:
         pixels = photos.detach()[:, :3].float()
         if isinstance(engine, TorchEngine) and torch.device(engine.device).type == photos.device.type != "cpu":
             squashed = resize_tensor(pixels, (SIZE, SIZE), "bilinear").round().byte()
-            channels_last = squashed.permute(0, 2, 3, 1)
-            return torch.cat([engine.predict_tensor(chunk) for chunk in channels_last.split(CHUNK)])
+            channels_last = squashed.permute(0, 2, 3, 1).to(engine.device)
+            maps = torch.cat([engine.predict_tensor(chunk) for chunk in channels_last.split(CHUNK)])
+            return maps.to(photos.device)
         bytes_ = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
         return torch.from_numpy(self._maps(bytes_)).to(photos.device)
 
@@ -170,7 +179,7 @@ def open_photos(image: Any) -> tuple[Any, bool]:
         from ohlora_fast.media.images import read_photo
 
         return read_photo(image).pixels[None], True
-    if type(image).__module__.startswith("PIL."):
+    if "PIL.Image" in sys.modules and isinstance(image, sys.modules["PIL.Image"].Image):
         from ohlora_fast.media.images import photo_from_pil
 
         return photo_from_pil(image).pixels[None], True
@@ -181,6 +190,13 @@ def open_photos(image: Any) -> tuple[Any, bool]:
         )
     photos = as_batch(image)
     return photos, photos.ndim != image.ndim
+
+
+def warn_bald(bald: Sequence[int], single: bool = False) -> None:
+    """Warn, as from `HairStylist.dye`'s caller, of photos without hair."""
+    if bald:
+        which = "" if single else f" in photo {', '.join(map(str, bald))}"
+        warnings.warn(f"no hair found{which}; left unchanged", NoHairWarning, stacklevel=3)
 
 
 def one_a_photo(name: str, value: Parameter, count: int) -> Sequence[float]:

@@ -135,8 +135,11 @@ def test_no_hair_comes_back_unchanged_with_a_warning(stylist, astronaut, grey):
     assert caught[0].filename == __file__
     bald = np.full_like(astronaut, 128)
     batch = np.stack([bald, astronaut])
-    with pytest.warns(NoHairWarning, match=r"in photo 0 of the batch"):
+    with pytest.warns(NoHairWarning, match=r"^no hair found in photo 0; left unchanged$"):
         dyed = stylist.dye(batch)
+    with pytest.warns(NoHairWarning, match=r"^no hair found in photo 1, 2; left unchanged$") as caught:
+        stylist.dye([astronaut, grey, bald])
+    assert [warning.filename for warning in caught] == [__file__]
     assert np.array_equal(dyed[0], bald)
     assert np.array_equal(dyed[1], stylist.dye(astronaut))
     tensor = torch.from_numpy(grey).permute(2, 0, 1)

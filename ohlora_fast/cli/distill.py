@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ohlora_fast.cli.options import count
+from ohlora_fast.cli.options import count, fraction
 
 DESCRIPTION = """\
 Train a student on DATA/images/NAME.jpg and DATA/masks/NAME.png. RUN gets settings.json, log.csv, the best and the
@@ -17,6 +17,17 @@ def repeat(text: str) -> tuple[str, int]:
     if not source or not number.isdigit() or int(number) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} came; allowed is SOURCE=N, N a whole number from 1 on")
     return source, int(number)
+
+
+def rate(text: str) -> float:
+    """A learning rate."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0, at most 1")
+    return value
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -32,7 +43,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--repeat", type=repeat, action="append", metavar="SOURCE=N",
         help="draw a source (file names up to the first underscore) N times an epoch",
     )  # fmt: skip
-    parser.add_argument("--from-scratch", action="store_true", help="do not start from ImageNet weights")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--start", metavar="FILE", help="go on from this student (default: ImageNet weights)")
+    start.add_argument("--from-scratch", action="store_true", help="start from random weights")
+    parser.add_argument("--encoder-lr", type=rate, default=4e-4, help="peak learning rate of the encoder (4e-4)")
+    parser.add_argument("--head-lr", type=rate, default=2e-3, help="peak learning rate of the head (2e-3)")
+    parser.add_argument("--ema-decay", type=fraction, default=0.998, help="averaging of the weights, a step (0.998)")
+    parser.add_argument("--collage", type=fraction, default=0.0, help="how often photos lie small on others (0)")
+    parser.add_argument("--cover", type=fraction, default=0.0, help="how often things cover parts of them (0)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps (default cpu)")
     parser.add_argument("--seed", type=int, default=0)
@@ -45,7 +63,9 @@ def run(args: argparse.Namespace) -> int:
 
     settings = Settings(
         encoder=args.encoder, head_stride=args.head_stride, epochs=args.epochs, batch=args.batch,
-        repeat=dict(args.repeat or ()), pretrained=not args.from_scratch, precision=args.precision, seed=args.seed,
+        encoder_lr=args.encoder_lr, head_lr=args.head_lr, ema_decay=args.ema_decay, repeat=dict(args.repeat or ()),
+        collage=args.collage, cover=args.cover, pretrained=not args.from_scratch, start=args.start,
+        precision=args.precision, seed=args.seed,
     )  # fmt: skip
     trainer = Trainer(args.data, args.out, settings, args.device)
     try:

@@ -14,11 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ohlora_fast.distill.augment import Augmentation
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import to_input
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+LONGEST_SIDE = 2 * SIZE
+"""Training photos are kept in memory at most this large."""
 ARRAY = np.ndarray[Any, Any]
 
 
@@ -87,62 +90,18 @@ def hold_out(pairs: Sequence[Pair], fraction: float) -> tuple[list[Pair], list[P
     return [pair for pair in pairs if pair.name not in held], [pair for pair in pairs if pair.name in held]
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How far photos are bent in training. Angles in degrees, the rest as fractions."""
-
-    flip: float = 0.5
-    mirror: float = 0.4
-    rotation: float = 25.0
-    scale: float = 0.3
-    aspect: float = 0.15
-    shift: float = 0.12
-    brightness: float = 0.3
-    contrast: float = 0.3
-    saturation: float = 0.4
-    tint: float = 0.12
-    grey: float = 0.05
-    blur: float = 0.15
-
-    def __call__(self, image: ARRAY, mask: ARRAY, rng: np.random.Generator) -> tuple[ARRAY, ARRAY]:
-        """Return an augmented (224, 224, 3) photo and its (224, 224) mask, uint8."""
-        matrix = self.affine(image.shape[:2], rng)
-        # What lies outside the photo is mirrored or one colour: mirroring alone would teach upside-down heads.
-        border = cv2.BORDER_REFLECT_101 if rng.random() < self.mirror else cv2.BORDER_CONSTANT
-        outside = [int(value) for value in rng.integers(0, 256, 3)]
-        image = cv2.warpAffine(image, matrix, (SIZE, SIZE), None, cv2.INTER_LINEAR, border, outside)
-        mask = cv2.warpAffine(mask, matrix, (SIZE, SIZE), None, cv2.INTER_LINEAR, border, 0)
-        return self.colour(image, rng), mask
-
-    def affine(self, shape: tuple[int, ...], rng: np.random.Generator) -> ARRAY:
-        """Draw the 2×3 matrix that squashes an image of this (H, W) to 224×224 while flipping, turning, …"""
-        height, width = shape
-        angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation))
-        zoom, stretch = np.exp(rng.uniform(-self.scale, self.scale)), np.exp(rng.uniform(-self.aspect, self.aspect))
-        flip = -1.0 if rng.random() < self.flip else 1.0
-        shift = SIZE * (0.5 + rng.uniform(-self.shift, self.shift, 2))
-        # Turn in the photo's own proportions, then squash: a squashed turn would shear.
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        linear = np.diag([flip * zoom * stretch * SIZE / width, zoom / stretch * SIZE / height]) @ turn
-        centre = np.array([(width - 1) / 2, (height - 1) / 2])
-        return np.hstack([linear, (shift - 0.5 - linear @ centre)[:, None]])
-
-    def colour(self, image: ARRAY, rng: np.random.Generator) -> ARRAY:
-        if rng.random() < self.blur:
-            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
-        pixels = image.astype(np.float32)
-        grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
-        saturation = 0.0 if rng.random() < self.grey else rng.uniform(1 - self.saturation, 1 + self.saturation)
-        pixels = grey[..., None] + np.float32(saturation) * (pixels - grey[..., None])
-        contrast = rng.uniform(1 - self.contrast, 1 + self.contrast)
-        gain = contrast * rng.uniform(1 - self.tint, 1 + self.tint, 3)
-        offset = float(grey.mean()) * (1 - contrast) + 255 * rng.uniform(-self.brightness, self.brightness) / 2
-        pixels = pixels * gain.astype(np.float32) + np.float32(offset)
-        return np.clip(pixels, 0, 255).astype(np.uint8)
+def load_shrunk(pair: Pair) -> tuple[ARRAY, ARRAY]:
+    """Load a pair, shrunk so that no side is longer than `LONGEST_SIDE`: twice what the student takes is plenty."""
+    image, mask = pair.load()
+    scale = LONGEST_SIDE / max(mask.shape)
+    if scale >= 1:
+        return image, mask
+    size = tuple(max(1, round(side * scale)) for side in mask.shape[::-1])
+    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
 
 
 class Photos:
-    """Pairs decoded once into memory, served as augmented batches.
+    """Pairs decoded once into memory, no side longer than `LONGEST_SIDE`, served as augmented batches.
 
     Every batch is a function of (seed, step) alone, so that training resumes exactly where it stopped.
 
@@ -158,7 +117,7 @@ class Photos:
         augmentation: Augmentation | None = None,
     ) -> None:  # fmt: skip
         with ThreadPoolExecutor(2) as pool:
-            self.images = list(pool.map(Pair.load, pairs))
+            self.images = list(pool.map(load_shrunk, pairs))
         counts = [(repeat or {}).get(pair.source, 1) for pair in pairs]
         self.order = np.repeat(np.arange(len(pairs)), counts)
         self.batch, self.seed, self.augment = batch, seed, augmentation or Augmentation()
@@ -172,7 +131,11 @@ class Photos:
         order = np.random.default_rng([self.seed, epoch]).permutation(self.order)
         chosen = order[index * self.batch : (index + 1) * self.batch]
         rngs = [np.random.default_rng([self.seed, step, slot]) for slot in range(self.batch)]
-        pairs = [self.augment(*self.images[int(which)], rng) for which, rng in zip(chosen, rngs, strict=True)]
+        others = [self.images[int(rng.integers(len(self.images)))] for rng in rngs]
+        pairs = [
+            self.augment(self.images[int(which)], other, rng)
+            for which, other, rng in zip(chosen, others, rngs, strict=True)
+        ]
         images = torch.from_numpy(to_input(np.stack([image for image, _ in pairs])))
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs])[:, None].astype(np.float32) / 255)
         return images, masks

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import time
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,16 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ohlora_fast.distill.data import Photos, find_pairs, hold_out
+from ohlora_fast.distill.augment import Augmentation
+from ohlora_fast.distill.data import Pair, Photos, find_pairs, hold_out
 from ohlora_fast.distill.losses import bce_dice_loss
 from ohlora_fast.distill.metrics import pair_ious, source_means
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
+from ohlora_fast.student.engines import device_problem
 from ohlora_fast.student.model import EffiSegNet, EncoderName
 from ohlora_fast.student.preprocess import squash, to_input, unsquash
-from ohlora_fast.student.weights import save_student, start_encoder
+from ohlora_fast.student.weights import load_student, save_student, start_encoder
 
 
 @dataclass(frozen=True)
@@ -41,8 +44,11 @@ class Settings:
     dice_weight: float = 0.5
     ema_decay: float = 0.998
     held_out: float = 0.06
-    repeat: Mapping[str, int] = field(default_factory=lambda: {"figaro": 2})
+    repeat: Mapping[str, int] = field(default_factory=dict)
+    collage: float = 0.0
+    cover: float = 0.0
     pretrained: bool = True
+    start: str | None = None
     precision: str = "fp32"
     seed: int = 0
 
@@ -57,27 +63,36 @@ class Trainer:
         device: where to train, e.g. ``"cpu"`` or ``"cuda"``.
 
     Raises:
-        InputError: the data is unusable, or ``run`` belongs to other settings.
+        InputError: the data is unusable, a setting is not allowed, or ``run`` holds a run with other settings or data.
     """
 
     def __init__(self, data: str | Path, run: str | Path, settings: Settings, device: str = "cpu") -> None:
+        if reason := device_problem(device):
+            raise InputError(f"device: {device!r} does not run here: {reason}")
         self.run, self.settings, self.device = Path(run), settings, torch.device(device)
-        train, self.held = hold_out(find_pairs(data), settings.held_out)
-        self.claim_run()
+        pairs = find_pairs(data)
+        train, self.held = hold_out(pairs, settings.held_out)
         torch.manual_seed(settings.seed)
         self.model = EffiSegNet(settings.encoder, settings.head_stride, settings.head_channels)
-        if settings.pretrained:
+        if settings.start is not None:
+            self.model = load_student(settings.start)
+        elif settings.pretrained:
             start_encoder(self.model)
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
-        self.photos = Photos(train, settings.batch, settings.repeat, settings.seed)
+        augmentation = Augmentation(collage=settings.collage, cover=settings.cover)
+        self.photos = Photos(train, settings.batch, settings.repeat, settings.seed, augmentation)
         self.steps = settings.epochs * self.photos.steps_per_epoch
         self.optimizer, self.schedule = self.make_optimizer()
         self.step, self.best = 0, -1.0
+        self.losses: list[float] = []  # of this epoch's steps
+        self.claim_run(pairs)
 
-    def claim_run(self) -> None:
-        """Create the run's folder, or make sure that what it holds has these settings."""
-        file, wanted = self.run / "settings.json", json.loads(json.dumps(asdict(self.settings)))
+    def claim_run(self, pairs: Sequence[Pair]) -> None:
+        """Create the run's folder, or make sure that what it holds has these settings and this data."""
+        names = zlib.crc32("\n".join(pair.name for pair in pairs).encode())
+        file = self.run / "settings.json"
+        wanted = json.loads(json.dumps(asdict(self.settings))) | {"data": f"{len(pairs)} pairs, crc32 {names:08x}"}
         if file.is_file():
             found = json.loads(file.read_text())
             differing = sorted(key for key in found | wanted if found.get(key) != wanted.get(key))
@@ -105,20 +120,22 @@ class Trainer:
     def fit(self, checkpoint_every: int = 50) -> Path:
         """Train to the end, from the last checkpoint if there is one, and return the best student's file.
 
+        The best is the one that scores highest on the held-out pairs; without any, it is the last.
+
         Interrupting is safe at any time: at most ``checkpoint_every`` steps are lost.
         """
         self.resume()
         per_epoch = self.photos.steps_per_epoch
         bar = tqdm(total=self.steps, initial=self.step, unit="step", desc="training", mininterval=1, smoothing=0.05)
-        losses: list[float] = []
         self.model.train()
         for images, masks in self.photos.batches(self.step, self.steps):
-            losses.append(self.train_step(images, masks))
+            self.losses.append(self.train_step(images, masks))
             self.step += 1
             bar.update()
-            bar.set_postfix(loss=f"{np.mean(losses[-100:]):.4f}")
+            bar.set_postfix(loss=f"{np.mean(self.losses[-100:]):.4f}")
             if self.step % per_epoch == 0:
-                self.finish_epoch(float(np.mean(losses[-per_epoch:])))
+                self.finish_epoch(float(np.mean(self.losses)))
+                self.losses.clear()
             if self.step % checkpoint_every == 0 or self.step % per_epoch == 0:
                 self.save()
         bar.close()
@@ -172,7 +189,8 @@ class Trainer:
         """Write the run's checkpoint: everything that the next step depends on."""
         state = {
             "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(), "step": self.step, "best": self.best, "rng": torch.get_rng_state(),
+            "schedule": self.schedule.state_dict(), "step": self.step, "best": self.best, "losses": self.losses,
+            "rng": torch.get_rng_state(),
         }  # fmt: skip
         with written_whole(self.run / "checkpoint.pt") as file:
             torch.save(state, file)
@@ -185,6 +203,6 @@ class Trainer:
         state: dict[str, Any] = torch.load(file, map_location=self.device, weights_only=True)
         for name in ("model", "ema", "optimizer", "schedule"):
             getattr(self, name).load_state_dict(state[name])
-        self.step, self.best = state["step"], state["best"]
+        self.step, self.best, self.losses = state["step"], state["best"], state["losses"]
         torch.set_rng_state(state["rng"].cpu())
         tqdm.write(f"resuming {self.run} at step {self.step} of {self.steps}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 import os
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -132,7 +133,7 @@ def make_engine(
     """
     if engine not in ("auto", *ENGINES):
         raise InputError(f"engine: got {engine!r}, allowed are auto, {', '.join(ENGINES)}")
-    if not isinstance(device, str) or (device != "auto" and device.split(":")[0] not in DEVICES):
+    if not isinstance(device, str) or not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise InputError(f"device: got {device!r}, allowed are auto, {', '.join(DEVICES)} (a GPU also as cuda:1)")
     if checkpoint is not None and not Path(checkpoint).is_file():
         raise InputError(f"checkpoint {checkpoint}: no such file")
@@ -177,6 +178,8 @@ def engine_problem(engine: str) -> str | None:
 def device_problem(device: str) -> str | None:
     """Why a device cannot run here, or None. PyTorch is loaded only where the device may exist."""
     kind, _, index = device.partition(":")
+    if kind not in DEVICES:
+        return f"allowed are {', '.join(DEVICES)} (a GPU also as cuda:1)"
     if kind == "cpu":
         return None
     if kind == "mps" and sys.platform != "darwin":

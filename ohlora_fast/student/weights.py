@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,11 +41,18 @@ def read_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             raise InputError(f"checkpoint {path}: not a readable safetensors file ({error})") from None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"checkpoint {path}: not loadable as a weights-only pickle ({reason})") from None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    except Exception as error:  # an unpickler may raise anything at bytes it was not made for
+        raise InputError(
+            f"checkpoint {path}: not loadable as a weights-only pickle ({type(error).__name__}); it is damaged, or "
+            "holds more than tensors in plain containers"
+        ) from error
+    if not isinstance(state, Mapping):
         raise InputError(f"checkpoint {path}: expected a state dict (name → tensor), got {type(state).__name__}")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise InputError(
+                f"checkpoint {path}: expected a state dict (name → tensor), but {name!r} holds {type(value).__name__}"
+            )
     return dict(state), {}
 
 
@@ -102,7 +108,10 @@ def load_student(path: str | Path | None = None) -> EffiSegNet:
     state, metadata = read_state(source)
     if metadata.get("head_stride", "1") not in map(str, HEAD_STRIDES):
         raise InputError(f"checkpoint {source}: its head_stride is {metadata['head_stride']!r}, allowed are 1 and 2")
-    model = EffiSegNet(**variant(state, metadata))
+    try:
+        model = EffiSegNet(**variant(state, metadata))
+    except InputError as error:
+        raise InputError(f"checkpoint {source}: {error}") from None
     check_state(state, model.state_dict(), str(source))
     model.load_state_dict(
         {name: value.float() if value.is_floating_point() else value for name, value in state.items()}

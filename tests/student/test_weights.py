@@ -80,6 +80,8 @@ def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path):
         ("a.safetensors", b"not safetensors at all", "not a readable safetensors file"),
         ("a.pth", b"", "not loadable"),
         ("a.pth", b"PK\x03\x04 cut off", "not loadable"),
+        ("a.pth", b"\x80\x02.", "not loadable"),
+        ("a.pth", b"plain text", "not loadable"),
         ("a.txt", b"", "suffix must be one of"),
     ],
 )
@@ -95,6 +97,14 @@ def test_what_is_not_a_state_dict_or_not_there(tmp_path):
     torch.save([1, 2], tmp_path / "list.pth")
     with pytest.raises(InputError, match="expected a state dict"):
         load_student(tmp_path / "list.pth")
+    for wrong, message in (
+        ({3: torch.zeros(1)}, "3 holds Tensor"),
+        ({"state_dict": {}}, "'state_dict' holds dict"),
+        ({"conv6.weight": torch.zeros(1, 63, 1, 1)}, r"wrong.pth: head_channels: got 63"),
+    ):
+        torch.save(wrong, tmp_path / "wrong.pth")
+        with pytest.raises(InputError, match=message):
+            load_student(tmp_path / "wrong.pth")
     with pytest.raises(InputError, match="no such file"):
         load_student(tmp_path / "nowhere.pth")
 
