@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 
 import pytest
-
 from ohlora_fast.benchmarks.run import as_markdown, caption
 
 ROOT = Path(__file__).parents[1]
