@@ -5,6 +5,7 @@ One map may serve a whole batch: ``prob`` holds either one map or as many as the
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Ombre", "apply_ombre", "available_backends", "has_hair"]
 
 Image = TypeVar("Image")
+
+MAX_SIDE = 2**20
+"""The largest height and width that :func:`has_hair` takes."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +101,14 @@ def apply_ombre(
     """
     if backend not in ("auto", *BACKENDS):
         raise InputError(f"backend: got {backend!r}, allowed are 'auto', {', '.join(map(repr, BACKENDS))}")
-    if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-        raise InputError(f"threads: got {threads!r}, allowed is a whole number from 1, or None")
+    check_threads(threads)
     tensor = is_tensor(image)
     images: Any = as_batch(image)
     count = len(images)
     if is_tensor(prob) != tensor:
         raise InputError(f"prob: got {_kind(prob)} for an image that is {_kind(image)}, allowed is the same kind")
+    if tensor and prob.device != images.device:
+        raise InputError(f"prob: got a tensor on {prob.device} for an image on {images.device}, allowed is one device")
     maps = _maps(prob, count)
     settings = (
         _settings("color", color, count),
@@ -124,25 +129,39 @@ def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> ND
 
     Args:
         prob: probability in [0, 1], as for :func:`apply_ombre`: (h, w), (N, h, w) or (N, 1, h, w).
-        size: height and width of the image that the map is for.
+        size: height and width of the image that the map is for, up to 2^20 each.
         threads: CPU threads, all if None.
 
     Returns:
         bool (N,), with N = 1 for a single map.
 
     Raises:
-        InputError: prob has the wrong type, shape or range, or size is no pair of whole numbers from 1.
+        InputError: prob has the wrong type, shape or range, or size or threads are no such whole numbers.
 
     Example:
         >>> has_hair(np.stack([np.zeros((2, 2)), np.ones((2, 2))]), (64, 64)).tolist()
         [False, True]
     """
-    if len(size) != 2 or not all(isinstance(one, (int, np.integer)) and one >= 1 for one in size):
-        raise InputError(f"size: got {size!r}, allowed is (height, width), whole numbers from 1")
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(_is_whole(one, MAX_SIDE) for one in size):
+        raise InputError(f"size: got {_shown(size)}, allowed is (height, width), whole numbers from 1 to {MAX_SIDE}")
+    check_threads(threads)
     maps = _maps(prob, None)
     if is_tensor(maps):
         maps = maps.detach().cpu().numpy()
     return hair_rows(maps, int(size[0]), int(size[1]), threads=threads)[:, 0] >= 0
+
+
+def check_threads(threads: Any) -> None:
+    """Check a number of CPU threads; None stands for all.
+
+    Raises:
+        InputError: neither None nor a whole number from 1.
+
+    Example:
+        >>> check_threads(4)
+    """
+    if threads is not None and not _is_whole(threads):
+        raise InputError(f"threads: got {_shown(threads)}, allowed is a whole number from 1, or None")
 
 
 def as_batch(image: Any) -> Any:
@@ -168,8 +187,12 @@ def _dye_arrays(images: Any, maps: Any, settings: Settings, backend: str, thread
         return ombre_numpy(images, maps, *settings)
     import torch
 
-    planes = torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
-    dyed = ombre_torch(planes, torch.from_numpy(maps), *settings).numpy()
+    # Torch warns of read-only arrays.
+    planes, maps = (
+        torch.from_numpy(array if array.flags.writeable else array.copy())
+        for array in (np.ascontiguousarray(images.transpose(0, 3, 1, 2)), maps)
+    )
+    dyed = ombre_torch(planes, maps, *settings).numpy()
     return np.ascontiguousarray(dyed.transpose(0, 2, 3, 1))
 
 
@@ -233,7 +256,11 @@ def _maps(prob: Any, count: int | None) -> Any:
     tensor = is_tensor(prob)
     if not tensor and not isinstance(prob, np.ndarray):
         raise InputError(f"prob: got {_kind(prob)}, allowed is a NumPy array or a torch tensor")
-    if str(prob.dtype).removeprefix("torch.") not in ("float16", "float32", "float64"):
+    if tensor:
+        known = str(prob.dtype) in ("torch.float16", "torch.float32", "torch.float64")
+    else:
+        known = prob.dtype.kind == "f" and prob.dtype.itemsize in (2, 4, 8)  # in any byte order
+    if not known:
         raise InputError(f"prob: got dtype {prob.dtype}, allowed are float16, float32 and float64")
     shape = tuple(prob.shape)
     maps = prob[:, 0] if prob.ndim == 4 and shape[1] == 1 else prob[None] if prob.ndim == 2 else prob
@@ -242,7 +269,7 @@ def _maps(prob: Any, count: int | None) -> Any:
         raise InputError(f"prob: got shape {shape}, allowed are (h, w), (N, h, w) and (N, 1, h, w){images}")
     if not tensor:
         # Float16 is slow to compare; widening it is exact. Float64 is checked before it is rounded.
-        maps = maps.astype(np.float32) if maps.dtype == np.float16 else maps
+        maps = maps.astype(np.float32) if maps.dtype.itemsize == 2 else maps
         _check_range("prob", maps, 1)
         return np.ascontiguousarray(maps, np.float32)
     _check_range("prob", maps, 1)
@@ -261,10 +288,26 @@ def _check_range(name: str, values: Any, high: int) -> None:
     raise InputError(f"{name}: got values from {lowest:g} to {highest:g}, allowed are 0 to {high}")
 
 
+def _is_whole(value: Any, high: float = math.inf) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 1 <= int(value) <= high
+
+
+def _shown(value: Any) -> str:
+    """A value on one line: in Python's notation where that is short, else its kind."""
+    try:
+        text = repr(value)
+    except ValueError:  # whole numbers of thousands of digits
+        return f"{_kind(value)} too long to show"
+    return text if len(text) <= 80 and "\n" not in text else _kind(value)
+
+
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (Real, np.number)):
-        raise InputError(f"{name}: got {value!r}, allowed is a number from 0 to 1")
-    number = float(value)
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise InputError(f"{name}: got {_shown(value)}, allowed is a number from 0 to 1")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise InputError(f"{name}: got a number too large for a float, allowed is a number from 0 to 1") from None
     if not 0 <= number <= 1:
         raise InputError(f"{name}: got {number:g}, allowed is a number from 0 to 1")
     return number
@@ -274,10 +317,11 @@ def _settings(name: str, value: Any, count: int) -> NDArray[np.float64]:
     """One float64 a sample, from a number or a sequence of them."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return np.full(count, _number(name, value))
-    if is_tensor(value):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray):
-        value = value[()] if value.ndim == 0 else list(value)
+    if is_tensor(value) or isinstance(value, np.ndarray):
+        if value.ndim > 1:
+            shape = tuple(value.shape)
+            raise InputError(f"{name}: got shape {shape}, allowed is one number or one an image, {(count,)}")
+        value = value.tolist() if is_tensor(value) else value[()] if value.ndim == 0 else list(value)
     if not isinstance(value, (list, tuple)):
         return np.full(count, _number(name, value))
     if len(value) != count:
