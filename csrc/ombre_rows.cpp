@@ -29,7 +29,8 @@
 namespace ohlora {
 namespace {
 
-// a·b + c rounded once. Without the instruction, float64 gives the same: a·b is exact there.
+// a·b + c rounded once. Without the instruction, in float64: a·b is exact there, but the sum is rounded to float64 and
+// then to float32, so about one in 2^29 comes out one float off.
 #if defined(__FMA__) || defined(__aarch64__) || (defined(_MSC_VER) && defined(__AVX2__))
 inline float fused(float a, float b, float c) { return fmaf(a, b, c); }
 #else

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <system_error>
 #include <thread>
@@ -37,9 +38,17 @@ struct Loop {
     int next_slot = 1;        // the caller has slot 0; guarded by the pool's mutex
     std::atomic<int> next{0};
     std::condition_variable left{};
+    std::mutex failing{};
+    std::exception_ptr failure{};  // the first; guarded by `failing` until every helper has left
 
     void work(int slot) {
-        for (int task = next.fetch_add(1); task < tasks; task = next.fetch_add(1)) body(slot, task);
+        try {
+            for (int task = next.fetch_add(1); task < tasks; task = next.fetch_add(1)) body(slot, task);
+        } catch (...) {
+            next.store(tasks);  // no further task begins
+            std::lock_guard<std::mutex> lock(failing);
+            if (!failure) failure = std::current_exception();
+        }
     }
 };
 
@@ -123,9 +132,10 @@ void parallel_for(int tasks, int threads, const std::function<void(int, int)>& b
     Loop loop{body, tasks, helpers};
     if (helpers <= 0) {
         loop.work(0);
-        return;
+    } else {
+        pool().run(loop, helpers);
     }
-    pool().run(loop, helpers);
+    if (loop.failure) std::rethrow_exception(loop.failure);
 }
 
 }  // namespace ohlora

@@ -13,8 +13,8 @@ namespace ohlora {
 int default_threads();
 
 // Calls body(slot, task) for every task in [0, tasks), on at most `threads` threads, the caller's among them. `slot`,
-// below `threads`, is the same for all calls on one thread of this loop: an index for scratch memory. body must not
-// throw.
+// below `threads`, is the same for all calls on one thread of this loop: an index for scratch memory. If body
+// throws, no further task begins, and the first exception is thrown here once the tasks under way have ended.
 void parallel_for(int tasks, int threads, const std::function<void(int slot, int task)>& body);
 
 }  // namespace ohlora
