@@ -1,6 +1,7 @@
 """Builds the extension ``ohlora_fast._core`` with CMake; everything else is in pyproject.toml."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,6 +39,16 @@ class CMakeBuild(build_ext):
         subprocess.run(["cmake", "--build", str(build), "--config", "Release", "--parallel", jobs], check=True)
 
 
+def has_cmake() -> bool:
+    """Say whether a CMake new enough for CMakeLists.txt is on the path."""
+    try:
+        answer = subprocess.run(["cmake", "--version"], capture_output=True, text=True).stdout
+    except OSError:
+        return False
+    version = re.search(r"version (\d+)\.(\d+)", answer)
+    return version is not None and (int(version[1]), int(version[2])) >= (3, 18)
+
+
 # CMake comes from the system where there is one, and from PyPI only otherwise.
 setup(
     packages=[
@@ -50,5 +61,5 @@ setup(
     package_data={"ohlora_fast": ["py.typed"], "ohlora_fast.student": ["weights/*"]},
     ext_modules=[Extension("ohlora_fast._core", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
-    setup_requires=[] if shutil.which("cmake") else ["cmake>=3.18"],
+    setup_requires=[] if has_cmake() else ["cmake>=3.18"],
 )
