@@ -42,11 +42,11 @@ class Augmentation:
         """Return an augmented (224, 224, 3) photo and its (224, 224) mask; ``other`` lends background and objects."""
         if rng.random() < self.collage:
             ground = self.bend(other, rng)
-            inside = np.full(pair[1].shape, 255, np.uint8)
             matrix = self.affine(pair[1].shape, rng, shrink=rng.uniform(0.3, 0.8), shift=0.3)
-            image, mask, inside = (cv2.warpAffine(part, matrix, (SIZE, SIZE)) for part in (*pair, inside))
-            image = np.where(inside[..., None] > 127, image, ground[0])
-            mask = np.where(inside > 127, mask, ground[1])
+            parts = (*pair, np.full(pair[1].shape, 255, np.uint8))
+            small_image, small_mask, inside = (cv2.warpAffine(part, matrix, (SIZE, SIZE)) for part in parts)
+            image = np.where(inside[..., None] > 127, small_image, ground[0])
+            mask = np.where(inside > 127, small_mask, ground[1])
         else:
             image, mask = self.bend(pair, rng)
         image = self.recolour(image, rng)
