@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from ohlora_fast.errors import InputError, NoHairWarning
-from ohlora_fast.ombre import Ombre, apply_ombre, as_batch, has_hair
+from ohlora_fast.ombre import Ombre, apply_ombre, as_batch, check_threads, has_hair
 from ohlora_fast.ops.ombre_op import is_tensor
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.engines import TorchEngine, make_engine
@@ -58,8 +58,7 @@ class HairStylist:
         device: str = "auto",
         threads: int | None = None,
     ) -> None:
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise InputError(f"threads: got {threads!r}, allowed are whole numbers from 1 on, or None for all cores")
+        check_threads(threads)
         self.threads = threads
         self.engine = make_engine(checkpoint, engine, device, threads)
 
