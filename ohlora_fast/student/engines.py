@@ -59,8 +59,9 @@ class OnnxEngine:
         options.intra_op_num_threads = threads or usable_cores()
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Idle threads that spin would slow the ombre, whose threads run right after.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Threads that still spin after a run slow the ombre that follows by 40 % (1.31 against 0.95 ms at 1024²);
+        # threads that never spin slow the student by 25 % (11.0 against 8.7 ms).
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         try:
             self.session = onnxruntime.InferenceSession(
                 graph if isinstance(graph, bytes) else str(graph), options, providers=["CPUExecutionProvider"]
