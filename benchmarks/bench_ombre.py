@@ -46,4 +46,4 @@ def test_ombre(benchmark: Any, provider: str, size: int, mask: str) -> None:
     call = make(provider, image, MASKS[mask]())
     benchmark.group = f"ombre, {size}×{size}, {mask}"
     benchmark.extra_info["provider"] = provider
-    benchmark.pedantic(call, rounds=15, warmup_rounds=3)
+    benchmark.pedantic(call, rounds=60, warmup_rounds=20)

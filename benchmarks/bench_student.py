@@ -79,4 +79,4 @@ def test_student(benchmark: Any, provider: str) -> None:
     call = make(provider, image)
     benchmark.group = "student, 224×224, batch 1"
     benchmark.extra_info["provider"] = provider
-    benchmark.pedantic(call, rounds=30, warmup_rounds=5)
+    benchmark.pedantic(call, rounds=60, warmup_rounds=20)

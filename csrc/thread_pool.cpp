@@ -8,6 +8,7 @@
 #include <mutex>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #if defined(_WIN32)
 #include <process.h>
@@ -15,6 +16,7 @@
 #include <unistd.h>
 #endif
 #if defined(__linux__)
+#include <pthread.h>
 #include <sched.h>
 #endif
 
@@ -61,6 +63,7 @@ public:
         {
             std::lock_guard<std::mutex> lock(mutex_);
             grow(helpers);
+            keep_off_this_cpu();
             waiting_.push_back(&loop);
         }
         for (int i = 0; i < helpers; ++i) wake_.notify_one();
@@ -73,13 +76,32 @@ public:
 private:
     // Workers are never joined: they sleep until the process ends, and the pool is never destroyed.
     void grow(int wanted) {
-        for (; workers_ < wanted; ++workers_) {
+        while (static_cast<int>(workers_.size()) < wanted) {
             try {
-                std::thread([this] { serve(); }).detach();
+                std::thread worker([this] { serve(); });
+                workers_.push_back(worker.native_handle());
+                worker.detach();
+                avoided_cpu_ = -1;
             } catch (const std::system_error&) {
                 return;  // no more threads to be had: the caller does the work
             }
         }
+    }
+
+    // Linux likes to wake a thread on the CPU of whoever wakes it, where it would wait until the caller has done all
+    // the work alone: on 2 cores the first 60 images of 1024² took 0.95 ms each instead of 0.65. So workers may run on
+    // any of the caller's CPUs but the one it is on.
+    void keep_off_this_cpu() {
+#if defined(__linux__) && defined(__GLIBC__)
+        const int here = sched_getcpu();
+        cpu_set_t allowed;
+        if (here < 0 || here == avoided_cpu_ || sched_getaffinity(0, sizeof(allowed), &allowed) != 0) return;
+        CPU_CLR(here, &allowed);
+        if (CPU_COUNT(&allowed) == 0) return;
+        for (const std::thread::native_handle_type worker : workers_)
+            pthread_setaffinity_np(worker, sizeof(allowed), &allowed);
+        avoided_cpu_ = here;
+#endif
     }
 
     void serve() {
@@ -101,7 +123,8 @@ private:
     std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<Loop*> waiting_;
-    int workers_ = 0;
+    std::vector<std::thread::native_handle_type> workers_;
+    int avoided_cpu_ = -1;  // the workers stay off it; guarded by the mutex
 };
 
 // A forked child inherits the pointer but none of the threads, and perhaps a locked mutex: it leaves that pool alone.
