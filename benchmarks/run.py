@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import subprocess
@@ -21,7 +22,16 @@ from ohlora_fast.errors import InputError
 
 HERE = Path(__file__).parent
 QUESTIONS = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
-PACKAGES = ("ohlora-fast", "numpy", "opencv-python-headless", "onnxruntime", "torch", "triton", "pillow", "pytest-benchmark")
+PACKAGES = (
+    "ohlora-fast",
+    "numpy",
+    "opencv-python-headless",
+    "onnxruntime",
+    "torch",
+    "triton",
+    "pillow",
+    "pytest-benchmark",
+)
 
 
 def run_questions(questions: Sequence[str], turns: int = 3, say: Callable[[str], object] = print) -> dict[str, Any]:
@@ -108,7 +118,7 @@ def as_markdown(results: Mapping[str, Any]) -> str:
     | ombre | 256×256 |
     | --- | ---: |
     | cpp | 1.00 ms |
-    | numpy | 50.00 ms (50.0×) |
+    | numpy | 50.0 ms (50.0×) |
     """
     tables: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
     for group, sides in results["groups"].items():
@@ -126,9 +136,21 @@ def table(question: str, cases: Mapping[str, Mapping[str, Any]]) -> str:
         cells = []
         for sides in cases.values():
             seconds, unit = sides[provider]["median_s"], sides[first]["median_s"]
-            cells.append(f"{1e3 * seconds:.2f} ms" + (f" ({seconds / unit:.1f}×)" if provider != first else ""))
+            cells.append(
+                f"{rounded(1e3 * seconds)} ms" + (f" ({rounded(seconds / unit)}×)" if provider != first else "")
+            )
         lines.append(f"| {provider} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def rounded(number: float) -> str:
+    """A positive number to three digits, two if it is small.
+
+    >>> [rounded(number) for number in (0.00512, 0.6249, 8.803, 137.71)]
+    ['0.0051', '0.62', '8.80', '138']
+    """
+    digits = 3 if number >= 1 else 2
+    return f"{number:.{max(0, digits - 1 - math.floor(math.log10(number)))}f}"
 
 
 def caption(results: Mapping[str, Any]) -> str:
