@@ -24,7 +24,8 @@ def stylist():
 
 @pytest.fixture(scope="module")
 def astronaut():
-    return skimage_data.astronaut()
+    """Head and shoulders."""
+    return skimage_data.astronaut()[0:320, 60:380].copy()
 
 
 @pytest.fixture(scope="module")
@@ -34,20 +35,20 @@ def grey():
 
 def test_segment_finds_the_astronauts_hair_and_not_her_face_or_suit(stylist, astronaut):
     prob = stylist.segment(astronaut)
-    assert prob.shape == (512, 512)
+    assert prob.shape == (320, 320)
     assert prob.dtype == np.float32
     assert prob.min() >= 0
     assert prob.max() <= 1
-    assert prob[40:60, 205:245].mean() > 0.9  # the hair above her forehead
-    assert prob[110:150, 200:240].mean() < 0.1  # her face
-    assert prob[300:500, 60:300].mean() < 0.05  # her suit
+    assert prob[30:60, 145:185].mean() > 0.9  # the hair above her forehead
+    assert prob[110:150, 140:180].mean() < 0.1  # her face
+    assert prob[230:].mean() < 0.02  # her suit
 
 
 def test_segment_is_the_map_resized_and_dye_takes_the_map_itself(stylist, astronaut):
-    photo = astronaut[:400, 50:350]
+    photo = astronaut[:300, 50:250]
     prob_map = stylist.segment_map(photo)
     assert prob_map.shape == (224, 224)
-    assert np.array_equal(stylist.segment(photo), unsquash(prob_map, 400, 300))
+    assert np.array_equal(stylist.segment(photo), unsquash(prob_map, 300, 200))
     assert np.array_equal(stylist.dye(photo, 0.9, 0.8, 0.2), apply_ombre(photo, prob_map, 0.9, 0.8, 0.2))
 
 
@@ -72,7 +73,7 @@ def test_batches_equal_single_photos(stylist, astronaut):
     batch = np.stack([astronaut, astronaut[:, ::-1]])
     colors, heights = [0.1, 0.9], [1.0, 0.5]
     dyed = stylist.dye(batch, color=colors, ombre_height=heights)
-    assert stylist.segment(batch).shape == (2, 512, 512)
+    assert stylist.segment(batch).shape == (2, 320, 320)
     for index in range(2):
         single = stylist.dye(batch[index], color=colors[index], ombre_height=heights[index])
         assert np.array_equal(dyed[index], single)
@@ -82,17 +83,17 @@ def test_lists_take_photos_of_many_kinds_and_sizes(stylist, astronaut, tmp_path)
     Image.fromarray(astronaut).save(tmp_path / "a.png")
     tensor = torch.from_numpy(astronaut).permute(2, 0, 1)
     photos = [astronaut, tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(astronaut), tensor]
-    photos.append(astronaut[:300])
+    photos.append(astronaut[:200])
     dyed = stylist.dye(photos, color=[0.3, 0.3, 0.3, 0.3, 0.3, 0.7])
     for one in dyed[1:4]:
         assert np.array_equal(one, dyed[0])
     assert np.abs(dyed[4].permute(1, 2, 0).numpy().astype(int) - dyed[0]).max() <= 1
-    assert dyed[5].shape == (300, 512, 3)
-    assert [prob.shape for prob in stylist.segment(photos)] == [(512, 512)] * 5 + [(300, 512)]
+    assert dyed[5].shape == (200, 320, 3)
+    assert [prob.shape for prob in stylist.segment(photos)] == [(320, 320)] * 5 + [(200, 320)]
 
 
 def test_transparency_passes_through(stylist, astronaut):
-    alpha = np.random.default_rng(0).integers(0, 256, (512, 512, 1), dtype=np.uint8)
+    alpha = np.random.default_rng(0).integers(0, 256, (320, 320, 1), dtype=np.uint8)
     dyed = stylist.dye(np.concatenate([astronaut, alpha], axis=2))
     assert np.array_equal(dyed[..., 3:], alpha)
     assert np.array_equal(dyed[..., :3], stylist.dye(astronaut))
@@ -105,7 +106,7 @@ def test_tensors_come_back_as_tensors_and_carry_gradients(stylist, astronaut):
     difference = np.abs(dyed.permute(1, 2, 0).numpy().astype(int) - stylist.dye(astronaut))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.002
-    assert stylist.segment(photo[None]).shape == (1, 512, 512)
+    assert stylist.segment(photo[None]).shape == (1, 320, 320)
     assert np.abs(stylist.segment(photo).numpy() - stylist.segment(astronaut)).max() < 1e-4
     floats = photo.float().requires_grad_()
     stylist.dye(floats).sum().backward()
@@ -122,7 +123,7 @@ def test_engines_agree(stylist, astronaut):
 
 
 def test_threads_at_once(stylist, astronaut):
-    shots = [astronaut[row : row + 400, column : column + 400] for row in range(0, 96, 32) for column in (0, 64, 112)]
+    shots = [astronaut[row : row + 250, column : column + 240] for row in range(0, 60, 20) for column in (0, 40, 80)]
     expected = [stylist.dye(shot) for shot in shots]
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(stylist.dye, shots * 4))
@@ -155,7 +156,7 @@ def test_no_hair_comes_back_unchanged_with_a_warning(stylist, astronaut, grey):
         (np.zeros((4, 4), np.uint8), r"image: got shape \(4, 4\)"),
         (np.zeros((4, 4, 3), np.float32), "image: got dtype float32"),
         (np.zeros((0, 4, 3), np.uint8), r"image: got shape \(0, 4, 3\)"),
-        (torch.zeros(4, 4, 3, dtype=torch.uint8), r"image: got shape \(4, 4, 3\)"),
+        (torch.zeros(2, 4, 3, dtype=torch.uint8), r"image: got shape \(2, 4, 3\)"),
         (torch.full((3, 4, 4), torch.nan), "image: got NaN"),
         ("nowhere.jpg", "nowhere.jpg"),
     ],

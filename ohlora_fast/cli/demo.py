@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ohlora_fast.media.convert import Pixels
 
 DESCRIPTION = """\
-Dye the portrait of the astronaut Eileen Collins (NASA, public domain) that scikit-image ships, and write
-before.png, mask.png, overlay.png, after.png and sheet.png, a contact sheet of colours × heights. Earlier ones
+Dye the portrait of the astronaut Eileen Collins (NASA, public domain) that scikit-image ships, cropped to
+head and shoulders, and write before.png, mask.png, overlay.png, after.png and sheet.png, a contact sheet of colours × heights. Earlier ones
 are replaced."""
 
 COLORS = {
@@ -100,7 +100,10 @@ def head_window(mask: Pixels) -> tuple[slice, slice]:
 
 
 def portrait() -> Pixels:
-    """Return the sample portrait, uint8 (512, 512, 3).
+    """Return head and shoulders of the sample portrait, uint8 (320, 320, 3).
+
+    The student sees a photo at 224×224, and knows portraits in which the head is large. In the whole picture hers is
+    small, and the student takes the rim of the suit's dark collar and of the helmet for hair.
 
     Raises:
         InputError: scikit-image is not installed.
@@ -109,5 +112,5 @@ def portrait() -> Pixels:
         from skimage import data
     except ImportError as error:
         raise InputError(f"demo needs scikit-image ({error}); pip install 'ohlora-fast[demo]'") from error
-    pixels: Pixels = data.astronaut()
+    pixels: Pixels = data.astronaut()[0:320, 60:380].copy()
     return pixels

@@ -39,12 +39,12 @@ def test_hair_and_only_hair_is_dyed(made: Path) -> None:
     before, after, mask = (read_photo(made / f"{name}.png").pixels.astype(int) for name in ("before", "after", "mask"))
     change = np.abs(after - before).max(-1)
     hair = mask[..., 0] >= 230
-    assert 0.01 < hair.mean() < 0.06, "the hair takes up some 3 % of the portrait"
+    assert 0.05 < hair.mean() < 0.12, "the hair takes up some 8 % of the portrait"
     assert change[hair].mean() > 20
     # 128 / 255 is well below the 0.75 from which the ombre dyes.
     assert change[mask[..., 0] < 128].max() == 0
     head = np.zeros_like(hair)
-    head[0:200, 130:310] = True
+    head[0:170, 80:255] = True
     assert change[~head].max() == 0, "something was dyed that is not on the head"
     pink = (after - before)[hair].mean(0)
     assert pink[0] > pink[1]
