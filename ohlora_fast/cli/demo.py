@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Dye the portrait of the astronaut Eileen Collins (NASA, public domain) that scikit-image ships, cropped to
-head and shoulders, and write before.png, mask.png, overlay.png, after.png and sheet.png, a contact sheet of colours × heights. Earlier ones
-are replaced."""
+head and shoulders. Writes before.png, mask.png, overlay.png, after.png and sheet.png, a contact sheet of
+colours × heights. Earlier ones are replaced."""
 
 COLORS = {
     "red": 0.0,

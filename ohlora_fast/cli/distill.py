@@ -49,8 +49,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--encoder-lr", type=rate, default=4e-4, help="peak learning rate of the encoder (4e-4)")
     parser.add_argument("--head-lr", type=rate, default=2e-3, help="peak learning rate of the head (2e-3)")
     parser.add_argument("--ema-decay", type=fraction, default=0.998, help="averaging of the weights, a step (0.998)")
-    parser.add_argument("--collage", type=fraction, default=0.0, help="how often photos lie small on others (0)")
-    parser.add_argument("--cover", type=fraction, default=0.0, help="how often things cover parts of them (0)")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:N or mps (default cpu)")
     parser.add_argument("--seed", type=int, default=0)
@@ -64,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
     settings = Settings(
         encoder=args.encoder, head_stride=args.head_stride, epochs=args.epochs, batch=args.batch,
         encoder_lr=args.encoder_lr, head_lr=args.head_lr, ema_decay=args.ema_decay, repeat=dict(args.repeat or ()),
-        collage=args.collage, cover=args.cover, pretrained=not args.from_scratch, start=args.start,
+        pretrained=not args.from_scratch, start=args.start,
         precision=args.precision, seed=args.seed,
     )  # fmt: skip
     trainer = Trainer(args.data, args.out, settings, args.device)

@@ -131,11 +131,7 @@ class Photos:
         order = np.random.default_rng([self.seed, epoch]).permutation(self.order)
         chosen = order[index * self.batch : (index + 1) * self.batch]
         rngs = [np.random.default_rng([self.seed, step, slot]) for slot in range(self.batch)]
-        others = [self.images[int(rng.integers(len(self.images)))] for rng in rngs]
-        pairs = [
-            self.augment(self.images[int(which)], other, rng)
-            for which, other, rng in zip(chosen, others, rngs, strict=True)
-        ]
+        pairs = [self.augment(*self.images[int(which)], rng) for which, rng in zip(chosen, rngs, strict=True)]
         images = torch.from_numpy(to_input(np.stack([image for image, _ in pairs])))
         masks = torch.from_numpy(np.stack([mask for _, mask in pairs])[:, None].astype(np.float32) / 255)
         return images, masks

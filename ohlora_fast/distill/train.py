@@ -17,7 +17,6 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from ohlora_fast.distill.augment import Augmentation
 from ohlora_fast.distill.data import Pair, Photos, find_pairs, hold_out
 from ohlora_fast.distill.losses import bce_dice_loss
 from ohlora_fast.distill.metrics import pair_ious, source_means
@@ -45,8 +44,6 @@ class Settings:
     ema_decay: float = 0.998
     held_out: float = 0.06
     repeat: Mapping[str, int] = field(default_factory=dict)
-    collage: float = 0.0
-    cover: float = 0.0
     pretrained: bool = True
     start: str | None = None
     precision: str = "fp32"
@@ -80,8 +77,7 @@ class Trainer:
             start_encoder(self.model)
         self.model = self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
-        augmentation = Augmentation(collage=settings.collage, cover=settings.cover)
-        self.photos = Photos(train, settings.batch, settings.repeat, settings.seed, augmentation)
+        self.photos = Photos(train, settings.batch, settings.repeat, settings.seed)
         self.steps = settings.epochs * self.photos.steps_per_epoch
         self.optimizer, self.schedule = self.make_optimizer()
         self.step, self.best = 0, -1.0
@@ -126,19 +122,19 @@ class Trainer:
         """
         self.resume()
         per_epoch = self.photos.steps_per_epoch
-        bar = tqdm(total=self.steps, initial=self.step, unit="step", desc="training", mininterval=1, smoothing=0.05)
         self.model.train()
-        for images, masks in self.photos.batches(self.step, self.steps):
-            self.losses.append(self.train_step(images, masks))
-            self.step += 1
-            bar.update()
-            bar.set_postfix(loss=f"{np.mean(self.losses[-100:]):.4f}")
-            if self.step % per_epoch == 0:
-                self.finish_epoch(float(np.mean(self.losses)))
-                self.losses.clear()
-            if self.step % checkpoint_every == 0 or self.step % per_epoch == 0:
-                self.save()
-        bar.close()
+        with tqdm(total=self.steps, initial=self.step, unit="step", mininterval=1, smoothing=0.05) as bar:
+            for images, masks in self.photos.batches(self.step, self.steps):
+                self.losses.append(self.train_step(images, masks))
+                self.step += 1
+                bar.update()
+                bar.set_postfix(loss=f"{np.mean(self.losses[-100:]):.4f}")
+                finished = self.step % per_epoch == 0
+                if finished:
+                    self.finish_epoch(float(np.mean(self.losses)))
+                    self.losses.clear()
+                if finished or self.step % checkpoint_every == 0:
+                    self.save()
         return self.run / "best.safetensors"
 
     def train_step(self, images: Tensor, masks: Tensor) -> float:
