@@ -19,7 +19,7 @@ def iou(predicted: ARRAY, actual: ARRAY) -> float:
     0.5
     """
     union = np.count_nonzero(predicted | actual)
-    return np.count_nonzero(predicted & actual) / union if union else 1.0
+    return float(np.count_nonzero(predicted & actual) / union) if union else 1.0
 
 
 def pair_ious(segment: Callable[[ARRAY], ARRAY], pairs: Iterable[Pair]) -> Iterable[float]:
