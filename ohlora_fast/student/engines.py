@@ -6,7 +6,6 @@ PyTorch and ONNX Runtime are imported where they are used: with the bundled weig
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import os
 import re
 import sys
@@ -185,7 +184,7 @@ def device_problem(device: str) -> str | None:
         return None
     if kind == "mps" and sys.platform != "darwin":
         return "MPS exists on macOS alone"
-    if kind == "cuda" and not has_cuda_driver():
+    if kind == "cuda" and not has_nvidia_gpu():
         return "no NVIDIA driver with a GPU was found"
     if reason := engine_problem("torch"):
         return reason
@@ -200,15 +199,22 @@ def device_problem(device: str) -> str | None:
     return None
 
 
-def has_cuda_driver() -> bool:
-    """Whether the NVIDIA driver is here and sees a GPU; asks the driver itself, which is quicker than PyTorch."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+def has_nvidia_gpu() -> bool:
+    """Whether NVIDIA's driver is here and sees a GPU.
+
+    Asks the management library: it is quicker than PyTorch, and leaves CUDA untouched, which a process must not
+    have begun to use when it forks workers that will.
+    """
     try:
-        driver = ctypes.CDLL(name)
-        count = ctypes.c_int(0)
-        return driver.cuInit(0) == 0 and driver.cuDeviceGetCount(ctypes.byref(count)) == 0 and count.value > 0
+        library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
+        count = ctypes.c_uint(0)
+        if library.nvmlInit_v2() != 0:
+            return False
+        found = library.nvmlDeviceGetCount_v2(ctypes.byref(count)) == 0
+        library.nvmlShutdown()
     except (OSError, AttributeError):
         return False
+    return found and count.value > 0
 
 
 def usable_cores() -> int:

@@ -10,19 +10,18 @@ from PIL import Image
 from ohlora_fast.student import SIZE
 
 
-def squash(image: np.ndarray[Any, Any], size: int = SIZE) -> np.ndarray[Any, Any]:
-    """Resize a uint8 image (H, W, 3), RGBA (its alpha is dropped) or (H, W) to ``size``×``size``, ignoring its aspect.
+def squash(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Resize a uint8 image (H, W, 3) or (H, W, 4), whose alpha is dropped, to (224, 224, 3), ignoring its aspect.
 
     Bilinear with a filter widened by the scale when shrinking (Pillow's ``BILINEAR``); uint8 in and out.
 
     >>> squash(np.full((40, 30, 3), 7, np.uint8)).shape
     (224, 224, 3)
     """
-    pixels = image[..., :3] if image.ndim == 3 else image
-    if pixels.shape[:2] == (size, size):
-        return np.ascontiguousarray(pixels)
-    resized = Image.fromarray(np.ascontiguousarray(pixels)).resize((size, size), Image.Resampling.BILINEAR)
-    return np.asarray(resized)
+    pixels = np.ascontiguousarray(image[..., :3])
+    if pixels.shape[:2] == (SIZE, SIZE):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 def to_input(squashed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

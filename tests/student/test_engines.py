@@ -10,7 +10,7 @@ from ohlora_fast.student.engines import (
     TorchEngine,
     available_devices,
     available_engines,
-    has_cuda_driver,
+    has_nvidia_gpu,
     make_engine,
 )
 from ohlora_fast.student.export import export_onnx
@@ -80,5 +80,5 @@ def test_what_runs_here_is_told():
     assert devices["cpu"] is None
     assert (devices["cuda"] is None) == torch.cuda.is_available()
     if torch.cuda.is_available():
-        assert has_cuda_driver()
+        assert has_nvidia_gpu()
     assert (devices["mps"] is None) == torch.backends.mps.is_available()
