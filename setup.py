@@ -58,7 +58,7 @@ setup(
     ],
     # Two top-level folders are installed inside the package.
     package_dir={"ohlora_fast.kernels": "kernels", "ohlora_fast.benchmarks": "benchmarks"},
-    package_data={"ohlora_fast": ["py.typed"], "ohlora_fast.student": ["weights/*"]},
+    package_data={"ohlora_fast": ["py.typed"], "ohlora_fast.student": ["bundled/*"]},
     ext_modules=[Extension("ohlora_fast._core", sources=[])],
     cmdclass={"build_ext": CMakeBuild},
     setup_requires=[] if has_cmake() else ["cmake>=3.18"],

@@ -9,4 +9,4 @@ SIZE = 224
 
 def bundled(name: str) -> Path:
     """The path of a file among the weights that ship with the package."""
-    return Path(str(resources.files(__name__) / "weights" / name))
+    return Path(str(resources.files(__name__) / "bundled" / name))
