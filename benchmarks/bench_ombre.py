@@ -13,12 +13,11 @@ import pytest
 from ohlora_fast.benchmarks import baselines
 
 from ohlora_fast.ombre import Ombre, apply_ombre
+from ohlora_fast.ops.ombre_op import hue_colors
 
 PROVIDERS = ("cpp", "recorded", "vectorised", "numpy", "torch", "copy")
 MASKS = {"all hair": baselines.all_hair, "head": baselines.head_of_hair}
 SIZES = (256, 1024)
-HUE = np.array([0.0, 255.0, 255.0])
-"""The colour of the default hue, 0.5."""
 
 
 def make(provider: str, image: np.ndarray[Any, Any], prob: np.ndarray[Any, Any]) -> Callable[[], object]:
@@ -28,8 +27,8 @@ def make(provider: str, image: np.ndarray[Any, Any], prob: np.ndarray[Any, Any])
         out = np.empty_like(image)
         return lambda: np.copyto(out, image)
     if provider in ("recorded", "vectorised"):
-        baseline = getattr(baselines, provider)
-        return lambda: baseline(prob, image, HUE, ombre.ombre_height, ombre.ombre_grad_height)
+        baseline, hue = getattr(baselines, provider), hue_colors(np.array([ombre.color]))[0].astype(np.float64)
+        return lambda: baseline(prob, image, hue, ombre.ombre_height, ombre.ombre_grad_height)
     if provider == "torch":
         import torch
 

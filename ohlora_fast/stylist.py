@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union
 
@@ -25,7 +26,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 Photo: TypeAlias = Union[Array, "Tensor", "Image.Image", str, Path]
 Parameter: TypeAlias = float | Sequence[float] | Array
 
-NAMES = ("color", "ombre_height", "ombre_grad_height")
+NAMES = tuple(setting.name for setting in fields(Ombre))
 
 CHUNK = 16
 """Photos that go through the student at once. Larger batches take more memory and are no quicker on a CPU."""

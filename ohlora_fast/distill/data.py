@@ -22,7 +22,7 @@ from ohlora_fast.student.preprocess import to_input
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 LONGEST_SIDE = 2 * SIZE
 """Training photos are kept in memory at most this large."""
-ARRAY = np.ndarray[Any, Any]
+Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Pair:
     image: Path
     mask: Path
 
-    def load(self) -> tuple[ARRAY, ARRAY]:
+    def load(self) -> tuple[Array, Array]:
         """Return the photo (H, W, 3) and its mask (H, W), both uint8; 255 is hair.
 
         Raises:
@@ -47,7 +47,7 @@ class Pair:
         return cv2.cvtColor(image, cv2.COLOR_BGR2RGB), mask
 
 
-def read_image(path: Path, flag: int) -> ARRAY:
+def read_image(path: Path, flag: int) -> Array:
     pixels = cv2.imread(str(path), flag)
     if pixels is None:
         raise InputError(f"{path}: not a readable image")
@@ -90,7 +90,7 @@ def hold_out(pairs: Sequence[Pair], fraction: float) -> tuple[list[Pair], list[P
     return [pair for pair in pairs if pair.name not in held], [pair for pair in pairs if pair.name in held]
 
 
-def load_shrunk(pair: Pair) -> tuple[ARRAY, ARRAY]:
+def load_shrunk(pair: Pair) -> tuple[Array, Array]:
     """Load a pair, shrunk so that no side is longer than `LONGEST_SIDE`: twice what the student takes is plenty."""
     image, mask = pair.load()
     scale = LONGEST_SIDE / max(mask.shape)

@@ -9,10 +9,10 @@ import numpy as np
 
 from ohlora_fast.distill.data import Pair
 
-ARRAY = np.ndarray[Any, Any]
+Array = np.ndarray[Any, Any]
 
 
-def iou(predicted: ARRAY, actual: ARRAY) -> float:
+def iou(predicted: Array, actual: Array) -> float:
     """Intersection over union of two boolean masks of one shape; 1 if both are empty.
 
     >>> iou(np.array([True, True, False]), np.array([True, False, False]))
@@ -22,7 +22,7 @@ def iou(predicted: ARRAY, actual: ARRAY) -> float:
     return float(np.count_nonzero(predicted & actual) / union) if union else 1.0
 
 
-def pair_ious(segment: Callable[[ARRAY], ARRAY], pairs: Iterable[Pair]) -> Iterable[float]:
+def pair_ious(segment: Callable[[Array], Array], pairs: Iterable[Pair]) -> Iterable[float]:
     """IoU of each pair at the photo's own size: prediction > 0.5 against mask ≥ 128.
 
     ``segment`` takes a uint8 photo (H, W, 3) and gives its (H, W) probabilities.
