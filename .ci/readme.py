@@ -2,7 +2,7 @@
 
     readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of docs/guide.md, in WORK
     readme.py test ROOT             set-up with the tests
-    readme.py speed ROOT            write the speed table anew, from the results that its marker names
+    readme.py speed ROOT            write the speed tables and the chart anew, from the results that their marker names
 
 Blocks run in the order they stand in, those that begin with `pip install` in ROOT.
 """
@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+CHART = "docs/images/teacher.svg"
 SETUP = "pip install -c constraints.txt"
 
 
@@ -37,12 +38,14 @@ def run(language: str, text: str, folder: Path) -> None:
 
 
 def fill_speed(readme: Path) -> None:
-    """Put the tables of the results named in `<!-- speed: FILE -->` between that marker and its end."""
-    from ohlora_fast.benchmarks.run import as_markdown, caption
+    """Put the tables of the results named in `<!-- speed: FILE -->` between that marker and its end; draw the chart."""
+    from ohlora_fast.benchmarks.chart import draw
+    from ohlora_fast.benchmarks.run import as_text
 
     def tables(found: re.Match[str]) -> str:
         results = json.loads((readme.parent / found[1]).read_text(encoding="utf-8"))
-        return f"<!-- speed: {found[1]} -->\n{as_markdown(results)}\n\n{caption(results)}\n<!-- /speed -->"
+        (readme.parent / CHART).write_bytes(draw(results))
+        return f"<!-- speed: {found[1]} -->\n{as_text(results)}\n<!-- /speed -->"
 
     text = readme.read_text(encoding="utf-8")
     readme.write_text(re.sub(r"<!-- speed: (\S+) -->.*?<!-- /speed -->", tables, text, flags=re.DOTALL), "utf-8")

@@ -136,9 +136,8 @@ def table(question: str, cases: Mapping[str, Mapping[str, Any]]) -> str:
         cells = []
         for sides in cases.values():
             seconds, unit = sides[provider]["median_s"], sides[first]["median_s"]
-            cells.append(
-                f"{rounded(1e3 * seconds)} ms" + (f" ({rounded(seconds / unit)}×)" if provider != first else "")
-            )
+            time = f"{rounded(seconds)} s" if seconds >= 1 else f"{rounded(1e3 * seconds)} ms"
+            cells.append(time + (f" ({rounded(seconds / unit)}×)" if provider != first else ""))
         lines.append(f"| {provider} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -151,6 +150,13 @@ def rounded(number: float) -> str:
     """
     digits = 3 if number >= 1 else 2
     return f"{number:.{max(0, digits - 1 - math.floor(math.log10(number)))}f}"
+
+
+def as_text(results: Mapping[str, Any]) -> str:
+    """The tables, the verdict on the student's time where the teacher was measured too, and the caption."""
+    from ohlora_fast.benchmarks.chart import verdict
+
+    return "\n\n".join(filter(None, (as_markdown(results), verdict(results), caption(results))))
 
 
 def caption(results: Mapping[str, Any]) -> str:

@@ -5,7 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from ohlora_fast.benchmarks.run import as_markdown, caption
+from ohlora_fast.benchmarks.chart import draw
+from ohlora_fast.benchmarks.run import as_text
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("ohlora_fast/**/*.md")])
@@ -16,7 +17,18 @@ def test_speed_table_is_made_from_the_committed_results():
     found = re.search(r"<!-- speed: (\S+) -->\n(.*?)\n<!-- /speed -->", readme, re.DOTALL)
     assert found
     results = json.loads((ROOT / found[1]).read_text(encoding="utf-8"))
-    assert found[2] == f"{as_markdown(results)}\n\n{caption(results)}"
+    assert found[2] == as_text(results)
+
+
+def test_chart_is_drawn_from_the_same_results():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- speed: (\S+) -->", readme)
+    assert found
+    drawn = draw(json.loads((ROOT / found[1]).read_text(encoding="utf-8")))
+    chart = (ROOT / "docs" / "images" / "teacher.svg").read_text(encoding="utf-8")
+    texts = [re.findall(r"<text[^>]*>([^<]*)</text>", svg) for svg in (drawn.decode(), chart)]
+    assert texts[0] == texts[1]
+    assert "limit 0.05 s" in texts[0]
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

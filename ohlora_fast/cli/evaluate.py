@@ -1,41 +1,291 @@
-"""`ohlora-fast evaluate`: score a student's masks."""
+"""`ohlora-fast evaluate`: score students' masks."""
 
 from __future__ import annotations
 
 import argparse
+import csv
+import io
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ohlora_fast.cli.options import add_engine_options
+from ohlora_fast.errors import InputError
+
+if TYPE_CHECKING:
+    from ohlora_fast.distill.data import Pair
+    from ohlora_fast.distill.metrics import Counts
+    from ohlora_fast.distill.report import Run
+    from ohlora_fast.media.convert import Pixels
+    from ohlora_fast.stylist import HairStylist
 
 DESCRIPTION = """\
-Mean IoU over the pairs DATA/images/NAME.jpg and DATA/masks/NAME.png, each source (NAME up to the first underscore)
-apart: prediction > 0.5 against mask >= 128 at the photo's own size; both empty counts as 1."""
+Score masks on the pairs DATA/images/NAME.jpg and DATA/masks/NAME.png (or on what `label` wrote), each source (NAME up
+to the first underscore) apart: prediction > 0.5 against mask >= 128 at the photo's own size; both empty counts as 1.
+Several students are compared. DIR gets report/ (tables and curves, no photos), scores.csv (every photo) and photos/:
+overlays (green: the student's mask, blue: the true one, sky blue: both) and worst.jpg, the 24 photos of lowest IoU. An
+earlier evaluation there is replaced."""
+
+WORST = 24
+ACROSS = 3
+"""Columns of photos on the sheet of the worst."""
+MADE = re.compile(r"scores\.csv|report/(report\.(md|html)|curves\.(png|svg))|photos/([^/]+/)?(worst\.jpg|overlays/.+)")
+"""What an evaluation's folder holds."""
+STAGE = ".ohlora-"
+
+
+@dataclass(frozen=True)
+class Student:
+    """What is scored: a checkpoint (None: the bundled student), with what is known of its training."""
+
+    name: str
+    checkpoint: Path | None
+    settings: Mapping[str, Any]
+    log: Sequence[Mapping[str, str]] = ()
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `evaluate` and its options."""
-    parser = subparsers.add_parser("evaluate", help="score a student's masks", description=DESCRIPTION)
+    parser = subparsers.add_parser("evaluate", help="score students' masks", description=DESCRIPTION)
     parser.add_argument("data", metavar="DATA", help="folder of images/ and masks/")
-    parser.add_argument("--csv", metavar="FILE", help="also write the IoU of every pair")
-    add_engine_options(parser)
+    parser.add_argument(
+        "--run", action="append", dest="runs", default=[], metavar="RUN",
+        help="score the best student of a run, a folder that `distill` wrote; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("-o", "--out", metavar="DIR", help="folder for a report, the scores and the photos")
+    parser.add_argument("--csv", metavar="FILE", help="also write the scores of every pair")
+    add_engine_options(parser, several=True)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the scores, and return the exit code."""
-    from tqdm import tqdm
-
-    from ohlora_fast.cli.options import stylist_from
+    """Print the scores, write what was asked for, and return the exit code."""
     from ohlora_fast.distill.data import find_pairs
-    from ohlora_fast.distill.metrics import pair_ious, source_means
+    from ohlora_fast.distill.metrics import summarise
+    from ohlora_fast.distill.report import figure_class, scores_table, table_markdown, write_report
     from ohlora_fast.media.files import written_whole
+    from ohlora_fast.stylist import HairStylist
 
     pairs = find_pairs(args.data)
-    stylist = stylist_from(args)
-    scores = list(tqdm(pair_ious(stylist.segment, pairs), total=len(pairs), unit="photo", disable=None))
+    students = find_students(args.runs, args.checkpoint or [])
+    if args.out is not None:
+        figure_class()  # that matplotlib is missing shall not come out at the end
+        check_folder(Path(args.out))
+    stylists = [HairStylist(one.checkpoint, args.engine, args.device, args.threads) for one in students]
+    if args.out is None:
+        counts = score(stylists, pairs, [None] * len(students))
+    else:
+        with folder_written(Path(args.out)) as folder:
+            several = len(students) > 1
+            folders = [folder / "photos" / (one.name.replace("/", "_") if several else "") for one in students]
+            counts = score(stylists, pairs, folders)
+            for photos, each in zip(folders, counts, strict=True):
+                write_worst(photos, pairs, each)
+            with written_whole(folder / "scores.csv") as file:
+                file.write(scores_csv(students, pairs, counts))
+            write_report(folder / "report", as_runs(students, pairs, counts))
     if args.csv:
-        rows = "".join(f"{pair.name},{score:.6f}\n" for pair, score in zip(pairs, scores, strict=True))
         with written_whole(args.csv) as file:
-            file.write(("name,iou\n" + rows).encode())
-    for source, mean in source_means(pairs, scores).items():
-        print(f"{source}: mean IoU {mean:.4f} over {sum(pair.source == source for pair in pairs)} photos")
+            file.write(scores_csv(students, pairs, counts))
+    for one, each in zip(students, counts, strict=True):
+        if len(students) > 1:
+            print(f"{one.name}:")
+        for source, summary in summarise(pairs, each).items():
+            print(f"{source}: mean IoU {summary.mean.iou:.4f} over {summary.photos} photos")
+    print(f"\n{table_markdown(scores_table(as_runs(students, pairs, counts)))}")
+    if args.out is not None:
+        print(f"\n{Path(args.out, 'report', 'report.html')}")
     return 0
+
+
+def find_students(runs: Sequence[str], checkpoints: Sequence[str]) -> list[Student]:
+    """The students of runs, then those of checkpoints; without either, the bundled one.
+
+    Raises:
+        InputError: a run's folder is none or damaged, or has no student yet, or a student came twice.
+    """
+    from ohlora_fast.distill.report import read_run
+
+    names = short_names([Path(text) for text in (*runs, *checkpoints)])
+    students: list[Student] = []
+    for text in runs:
+        settings, log = read_run(text)
+        checkpoint = Path(text, "best.safetensors")
+        if not checkpoint.is_file():
+            raise InputError(f"--run: {text} has no best.safetensors yet")
+        students.append(Student(names[len(students)], checkpoint, settings, log))
+    for text in checkpoints:
+        students.append(Student(names[len(students)], Path(text), {"checkpoint": Path(text).name}))
+    return students or [Student("bundled", None, {"checkpoint": "bundled"})]
+
+
+def short_names(paths: Sequence[Path]) -> list[str]:
+    """The ends of paths, as long as it takes to tell them apart.
+
+    Raises:
+        InputError: two are the same.
+
+    >>> short_names([Path("runs/a/best.pth"), Path("runs/b/best.pth")])
+    ['a/best.pth', 'b/best.pth']
+    """
+    parts = [path.resolve().parts for path in paths]
+    for length in range(1, max(map(len, parts), default=0) + 1):
+        names = ["/".join(part[-length:]) for part in parts]
+        if len(set(names)) == len(names):
+            return names
+    if paths:
+        raise InputError(f"--run, --checkpoint: {', '.join(map(str, paths))} came, two of which are the same")
+    return []
+
+
+def score(stylists: Sequence[HairStylist], pairs: Sequence[Pair], folders: Sequence[Path | None]) -> list[list[Counts]]:
+    """Score each student on each pair, with a progress bar on a terminal; overlays go into the folders, if any."""
+    import numpy as np
+    from tqdm import tqdm
+
+    from ohlora_fast.distill.metrics import count_pixels
+    from ohlora_fast.media.images import write_photo
+    from ohlora_fast.media.overlay import overlay_pixels
+
+    counts: list[list[Counts]] = [[] for _ in stylists]
+    for folder in folders:
+        if folder is not None:
+            (folder / "overlays").mkdir(parents=True)
+    with tqdm(total=len(stylists) * len(pairs), unit="photo", disable=None) as bar:
+        for stylist, folder, scored in zip(stylists, folders, counts, strict=True):
+            for pair in pairs:
+                image, mask = pair.load()
+                prob = stylist.segment(image)
+                scored.append(count_pixels(prob, mask))
+                if folder is not None:
+                    ours, truth = (np.where(hair, 255, 0).astype(np.uint8) for hair in (prob > 0.5, mask >= 128))
+                    write_photo(overlay_file(folder, pair), overlay_pixels(image, ours, truth))
+                bar.update()
+    return counts
+
+
+def overlay_file(folder: Path, pair: Pair) -> Path:
+    return folder / "overlays" / f"{pair.name}.png"
+
+
+def write_worst(folder: Path, pairs: Sequence[Pair], counts: Sequence[Counts]) -> None:
+    """Write the sheet of the photos with the lowest IoU, beside the overlays that lie there already."""
+    from ohlora_fast.media.images import read_photo, write_photo
+
+    scored = [(one.scores().iou, pair) for one, pair in zip(counts, pairs, strict=True)]
+    worst = sorted(scored, key=lambda each: each[0])[:WORST]
+    pictures = [[pair.load()[0], read_photo(overlay_file(folder, pair)).pixels] for _, pair in worst]
+    labels = [f"{pair.name}\nIoU {value:.3f}" for value, pair in worst]
+    write_photo(folder / "worst.jpg", worst_sheet(pictures, labels), quality=90)
+
+
+def worst_sheet(pictures: Sequence[Sequence[Pixels]], labels: Sequence[str], across: int = ACROSS) -> Pixels:
+    """Lay out rows of a photo and its overlay, each with its label, in columns filled one after the other.
+
+    >>> import numpy as np
+    >>> photo = np.zeros((9, 9, 3), np.uint8)
+    >>> tall, wide = (worst_sheet([[photo, photo]] * 4, ["x"] * 4, across).shape for across in (1, 2))
+    >>> tall[0] > wide[0], tall[1] < wide[1]
+    (True, True)
+    """
+    import numpy as np
+
+    from ohlora_fast.media.sheet import contact_sheet
+
+    rows = -(-len(pictures) // across)
+    columns = ("photo", "green: student\nblue: true mask")
+    parts = [
+        contact_sheet(pictures[start : start + rows], columns, labels[start : start + rows])
+        for start in range(0, len(pictures), rows)
+    ]
+    height = max(len(part) for part in parts)
+    filled = [np.pad(part, ((0, height - len(part)), (0, 0), (0, 0)), constant_values=255) for part in parts]
+    return np.hstack(filled)
+
+
+def scores_csv(students: Sequence[Student], pairs: Sequence[Pair], counts: Sequence[Sequence[Counts]]) -> bytes:
+    """Every pair's scores and counts, a row a student and pair."""
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(csv_header())
+    for student, each in zip(students, counts, strict=True):
+        for pair, one in zip(pairs, each, strict=True):
+            scores = [f"{value:.6f}" for value in asdict(one.scores()).values()]
+            *whole, squared_error = asdict(one).values()
+            writer.writerow([student.name, pair.name, pair.source, *scores, *whole, f"{squared_error:.6f}"])
+    return stream.getvalue().encode()
+
+
+def csv_header() -> list[str]:
+    from ohlora_fast.distill.metrics import Counts, Scores
+
+    return ["student", "name", "source", *(field.name for kind in (Scores, Counts) for field in fields(kind))]
+
+
+def as_runs(students: Sequence[Student], pairs: Sequence[Pair], counts: Sequence[Sequence[Counts]]) -> list[Run]:
+    """Students with their scores, as the report takes them."""
+    from ohlora_fast.distill.metrics import summarise
+    from ohlora_fast.distill.report import Run
+
+    return [
+        Run(one.name, one.settings, one.log, summarise(pairs, each)) for one, each in zip(students, counts, strict=True)
+    ]
+
+
+def check_folder(folder: Path) -> None:
+    """Make sure that nothing but an earlier evaluation stands where the results go.
+
+    Raises:
+        InputError: a file, or a folder that holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out: {folder} came, which is a file; allowed is a folder")
+    found = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()]
+    found = [name for name in found if not name.startswith(STAGE)]
+    foreign = sorted(name for name in found if not MADE.fullmatch(name))
+    scores = folder / "scores.csv"
+    if found and not foreign and not (scores.is_file() and is_ours(scores)):
+        foreign = found
+    if foreign:
+        raise InputError(
+            f"--out: {folder} holds {foreign[0]}, which no evaluation wrote there; allowed are a new or empty folder, "
+            "or that of an earlier evaluation"
+        )
+
+
+def is_ours(scores: Path) -> bool:
+    """Whether a scores.csv begins as an evaluation's."""
+    header = ",".join(csv_header()).encode() + b"\n"
+    with scores.open("rb") as file:
+        return file.read(len(header)) == header
+
+
+@contextmanager
+def folder_written(folder: Path) -> Iterator[Path]:
+    """Give an empty folder inside `folder` whose contents move up only when the block ends well.
+
+    What they replace, of an earlier evaluation, goes; after an exception, Ctrl-C included, all is as before.
+    """
+    made = not folder.exists()
+    stage = folder / f"{STAGE}{secrets.token_hex(6)}.tmp"
+    try:
+        stage.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(f"--out: cannot make the folder {folder}: {os.strerror(error.errno or 0)}") from error
+    try:
+        yield stage
+        for path in list(stage.iterdir()):
+            if (folder / path.name).exists():
+                (folder / path.name).rename(stage / f"old-{path.name}")
+            path.rename(folder / path.name)
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # it stays if it was filled
+                folder.rmdir()

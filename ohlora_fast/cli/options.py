@@ -49,10 +49,13 @@ def percent(text: str) -> int:
     return value
 
 
-def add_engine_options(parser: argparse.ArgumentParser) -> None:
-    """Add what `stylist_from` needs."""
+def add_engine_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
+    """Add what `stylist_from` needs; with `several`, `--checkpoint` may come again and gives a list."""
     group = parser.add_argument_group("engine")
-    group.add_argument("--checkpoint", metavar="FILE", help="weights of another student (default: the bundled)")
+    group.add_argument(
+        "--checkpoint", metavar="FILE", action="append" if several else "store",
+        help="weights of another student (default: the bundled)" + ("; may be repeated" if several else ""),
+    )  # fmt: skip
     group.add_argument("--engine", default="auto", help="auto, or one that `ohlora-fast info` lists")
     group.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps")
     group.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: the engine's choice)")

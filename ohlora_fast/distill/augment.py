@@ -1,69 +1,91 @@
-"""Augmentation: photos bent and recoloured."""
+"""Augmentation of batches, by kornia, on whatever device the batch is on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from importlib.util import find_spec
 
-import cv2
-import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
 
+from ohlora_fast.errors import InputError
 from ohlora_fast.student import SIZE
 
-Array = np.ndarray[Any, Any]
+STRENGTHS = {"mild": 0.6, "strong": 1.0}
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How far, or how often, photos are changed in training. Angles in degrees, the rest as fractions."""
+def make_augmentation(name: str) -> nn.Module:
+    """The augmentation of a name from `AUGMENTATIONS`.
 
-    flip: float = 0.5
-    mirror: float = 0.4
-    rotation: float = 25.0
-    scale: float = 0.3
-    aspect: float = 0.15
-    shift: float = 0.12
-    brightness: float = 0.3
-    contrast: float = 0.3
-    saturation: float = 0.4
-    tint: float = 0.12
-    grey: float = 0.05
-    blur: float = 0.15
+    Raises:
+        InputError: kornia is not installed.
+    """
+    if name == "none":
+        return Shrink()
+    if not find_spec("kornia"):
+        raise InputError('augmentation needs kornia: pip install "ohlora_fast[train]"')
+    return Augmentation(STRENGTHS[name])
 
-    def __call__(self, image: Array, mask: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-        """Return an augmented uint8 photo (224, 224, 3) and mask (224, 224) of a photo (H, W, 3) and mask (H, W)."""
-        matrix = self.affine(mask.shape, rng)
-        # What lies outside the photo is mirrored or one colour: mirroring alone would teach upside-down heads.
-        border = cv2.BORDER_REFLECT_101 if rng.random() < self.mirror else cv2.BORDER_CONSTANT
-        outside = [int(value) for value in rng.integers(0, 256, 3)]
-        image = cv2.warpAffine(image, matrix, (SIZE, SIZE), None, cv2.INTER_LINEAR, border, outside)
-        mask = cv2.warpAffine(mask, matrix, (SIZE, SIZE), None, cv2.INTER_LINEAR, border, 0)
-        return self.recolour(image, rng), mask
 
-    def affine(self, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
-        """Draw the 2×3 matrix that squashes an image of this (H, W) to 224×224 while flipping, turning, …"""
-        height, width = shape
-        angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation))
-        zoom = np.exp(rng.uniform(-self.scale, self.scale))
-        stretch = np.exp(rng.uniform(-self.aspect, self.aspect))
-        flip = -1.0 if rng.random() < self.flip else 1.0
-        middle = SIZE * (0.5 + rng.uniform(-self.shift, self.shift, 2))
-        # Turn in the photo's own proportions, then squash: a squashed turn would shear.
-        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-        linear = np.diag([flip * zoom * stretch * SIZE / width, zoom / stretch * SIZE / height]) @ turn
-        centre = np.array([(width - 1) / 2, (height - 1) / 2])
-        return np.hstack([linear, (middle - 0.5 - linear @ centre)[:, None]])
+class Shrink(nn.Module):
+    """Photos (N, 3, S, S) and masks (N, 1, S, S) in [0, 1] → the same at 224×224."""
 
-    def recolour(self, image: Array, rng: np.random.Generator) -> Array:
-        """Change light, contrast, saturation and tint; at times take all colour, or blur."""
-        if rng.random() < self.blur:
-            image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.5))
-        pixels = image.astype(np.float32)
-        grey = pixels @ np.array([0.299, 0.587, 0.114], np.float32)
-        saturation = 0.0 if rng.random() < self.grey else rng.uniform(1 - self.saturation, 1 + self.saturation)
-        pixels = grey[..., None] + np.float32(saturation) * (pixels - grey[..., None])
-        contrast = rng.uniform(1 - self.contrast, 1 + self.contrast)
-        gain = contrast * rng.uniform(1 - self.tint, 1 + self.tint, 3)
-        offset = float(grey.mean()) * (1 - contrast) + 255 * rng.uniform(-self.brightness, self.brightness) / 2
-        pixels = pixels * gain.astype(np.float32) + np.float32(offset)
-        return np.clip(pixels, 0, 255).astype(np.uint8)
+    def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        return shrink(images), shrink(masks)
+
+
+class Augmentation(nn.Module):
+    """Photos bent and recoloured, then shrunk to 224×224; masks bent alike.
+
+    Flips, turns, zooms, stretches, shifts, light, contrast, saturation, tint, at times no colour, and blur. What
+    comes in from outside the photo is the photo mirrored, or one colour, often black or white, which is not hair, as
+    photos have such margins. PyTorch's generator of the CPU decides, so that a seed does.
+
+    Args:
+        strength: 1 turns photos by up to 25°, zooms by up to 1.3, …; smaller is milder.
+        margin: share of the batches with one colour around.
+    """
+
+    def __init__(self, strength: float = 1.0, margin: float = 0.5) -> None:
+        super().__init__()
+        import kornia.augmentation as K
+        from kornia.constants import DataKey, Resample
+
+        self.margin = margin
+        zoom = 1 + 0.3 * strength
+
+        def bend(padding: str, masks: int) -> nn.Module:
+            return K.AugmentationSequential(
+                K.RandomHorizontalFlip(p=0.5),
+                K.RandomAffine(
+                    degrees=25.0 * strength, translate=(0.12 * strength,) * 2, scale=(1 / zoom, zoom) * 2,
+                    padding_mode=padding, p=1.0,
+                ),
+                data_keys=["image", *["mask"] * masks],
+                extra_args={DataKey.MASK: {"resample": Resample.BILINEAR, "align_corners": None}},
+            )  # fmt: skip
+
+        self.mirrored, self.within = bend("reflection", 1), bend("zeros", 2)
+        light, tint = 0.25 * strength, 0.1 * strength
+        self.recolour = nn.Sequential(
+            K.RandomBrightness((1 - light, 1 + light), p=0.8),
+            K.RandomContrast((1 - light, 1 + light), p=0.8),
+            K.RandomSaturation((1 - 1.5 * light, 1 + 1.5 * light), p=0.5),
+            K.RandomRGBShift(tint, tint, tint, p=0.5),
+            K.RandomGrayscale(p=0.1 * strength),
+            K.RandomGaussianBlur((5, 5), (0.4, 1.5), p=0.15 * strength),
+        )
+
+    def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
+        if torch.rand(()) < self.margin:
+            images, masks, inside = self.within(images, masks, torch.ones_like(masks))
+            # Beyond 0 to 1, then clamped: a third of the values are 0, a third 1.
+            grey, tint = 3 * torch.rand(len(images), 1, 1, 1) - 1, 0.3 * torch.randn(len(images), 3, 1, 1)
+            images = images + (1 - inside) * (grey + tint).clamp(0, 1).to(images)
+        else:
+            images, masks = self.mirrored(images, masks)
+        return self.recolour(shrink(images)).clamp(0, 1), shrink(masks).clamp(0, 1)
+
+
+def shrink(x: Tensor) -> Tensor:
+    return F.interpolate(x, (SIZE, SIZE), mode="bilinear", antialias=True) if x.shape[-1] != SIZE else x

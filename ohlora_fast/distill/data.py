@@ -1,9 +1,9 @@
-"""Pairs of photos and hair masks: finding them, holding them in memory, augmenting them."""
+"""Pairs of photos and hair masks: finding them, splitting them, holding them in memory, drawing batches."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +12,25 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
 
-from ohlora_fast.distill.augment import Augmentation
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import SIZE
-from ohlora_fast.student.preprocess import to_input
+from ohlora_fast.student.preprocess import squash
+from ohlora_fast.teacher.soft_labels import FACE, LABEL, read_ledger
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-LONGEST_SIDE = 2 * SIZE
-"""Training photos are kept in memory at most this large."""
+WORKING_SIZE = 256
+"""Training photos are squashed to this square: a little more than the student takes, for zooming in."""
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A photo and its hair mask. ``source`` is the file name up to the first underscore, as in ``figaro_0001.jpg``."""
+    """A photo and its hair mask. ``source`` is where it comes from, by which scores are told apart."""
 
     name: str
     source: str
@@ -35,7 +38,7 @@ class Pair:
     mask: Path
 
     def load(self) -> tuple[Array, Array]:
-        """Return the photo (H, W, 3) and its mask (H, W), both uint8; 255 is hair.
+        """Return the photo (H, W, 3) and its mask (H, W), both uint8; 255 is hair, grey values are soft labels.
 
         Raises:
             InputError: a file cannot be read, or the two differ in size.
@@ -55,93 +58,196 @@ def read_image(path: Path, flag: int) -> Array:
 
 
 def find_pairs(folder: str | Path) -> list[Pair]:
-    """Find the pairs ``images/NAME.jpg`` and ``masks/NAME.png`` under ``folder``, sorted by name.
+    """Find the pairs under ``folder``, sorted by name, in either layout.
+
+    Photos with masks are ``images/NAME.jpg`` and ``masks/NAME.png``; a pair's source is NAME up to its first
+    underscore. What ``ohlora-fast label`` writes is ``face_000000.png`` and ``parsing_hair_label_000000.png``; the
+    source stands in its ``labels.csv``, or else is ``face``.
 
     Raises:
-        InputError: the folder has no such layout, holds no pairs, or a photo lacks its mask.
+        InputError: the folder has neither layout, holds no pairs, or a photo or a mask lacks the other.
     """
     folder = Path(folder)
-    images, masks = folder / "images", folder / "masks"
-    for part in (folder, images, masks):
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    if (folder / "images").is_dir() or (folder / "masks").is_dir():
+        return pairs_in_folders(folder)
+    if any(folder.glob(f"{FACE}*.png")) or any(folder.glob(f"{LABEL}*.png")):
+        return recorded_pairs(folder)
+    raise InputError(
+        f"{folder}: holds no pairs; expected {folder}/images/NAME.jpg with {folder}/masks/NAME.png, or "
+        f"{folder}/{FACE}000000.png with {folder}/{LABEL}000000.png"
+    )
+
+
+def pairs_in_folders(folder: Path) -> list[Pair]:
+    """The pairs ``images/NAME.*`` and ``masks/NAME.png``."""
+    for part in (folder / "images", folder / "masks"):
         if not part.is_dir():
             raise InputError(f"{part}: no such folder; expected {folder}/images/NAME.jpg and {folder}/masks/NAME.png")
-    pairs = [
-        Pair(path.stem, path.stem.split("_")[0], path, masks / f"{path.stem}.png")
-        for path in sorted(images.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    ]
-    if not pairs:
-        raise InputError(f"{images}: holds no photos ({', '.join(IMAGE_SUFFIXES)})")
-    missing = [pair.mask for pair in pairs if not pair.mask.is_file()]
-    if missing:
-        raise InputError(f"{missing[0]}: missing, the mask of {missing[0].stem} ({len(missing)} masks missing in all)")
-    return pairs
+    images: dict[str, Path] = {}
+    for path in sorted((folder / "images").iterdir()):
+        if path.suffix.lower() in IMAGE_SUFFIXES and (other := images.setdefault(path.stem, path)) is not path:
+            raise InputError(f"{path}: shares its mask's name with {other.name}; names without suffix must differ")
+    masks = {path.stem: path for path in (folder / "masks").glob("*.png")}
+    return matched(images, masks, {name: name.split("_")[0] for name in images}, folder)
 
 
-def hold_out(pairs: Sequence[Pair], fraction: float) -> tuple[list[Pair], list[Pair]]:
-    """Split pairs into (train, held out) by a hash of the name, so that the split outlives changes of the folder.
+def recorded_pairs(folder: Path) -> list[Pair]:
+    """The pairs ``face_INDEX.png`` and ``parsing_hair_label_INDEX.png``."""
+    images, masks = (
+        {path.stem.removeprefix(start): path for path in folder.glob(f"{start}*.png")} for start in (FACE, LABEL)
+    )
+    sources = dict.fromkeys(images, "face")
+    sources |= {f"{row.index:06d}": row.source for row in read_ledger(folder)}
+    return matched(images, masks, sources, folder)
+
+
+def matched(images: dict[str, Path], masks: dict[str, Path], sources: dict[str, str], folder: Path) -> list[Pair]:
+    """Join photos and masks by name."""
+    if not images and not masks:
+        raise InputError(f"{folder}: holds no photos ({', '.join(IMAGE_SUFFIXES)})")
+    for these, those, what in ((images, masks, "a mask"), (masks, images, "a photo")):
+        if alone := sorted(set(these) - set(those)):
+            raise InputError(f"{these[alone[0]]}: lacks {what} of the same name ({len(alone)} such files in all)")
+    return [Pair(images[name].stem, sources[name], images[name], masks[name]) for name in sorted(images)]
+
+
+def split(pairs: Sequence[Pair], *shares: float) -> list[list[Pair]]:
+    """Split pairs into a part for each share and the rest, by a hash of the name: it outlives changes of the folder.
+
+    A part that would be empty, though its share is not 0, takes one pair from the rest.
 
     >>> pairs = [Pair(f"a_{i}", "a", Path(), Path()) for i in range(1000)]
-    >>> train, held = hold_out(pairs, 0.1)
-    >>> len(train) + len(held), 60 < len(held) < 140
-    (1000, True)
+    >>> [len(part) for part in split(pairs, 0.1, 0.1)]
+    [101, 95, 804]
     """
-    held = {pair.name for pair in pairs if zlib.crc32(pair.name.encode()) < fraction * 2**32}
-    return [pair for pair in pairs if pair.name not in held], [pair for pair in pairs if pair.name in held]
+    bounds = np.cumsum(shares)
+    parts: list[list[Pair]] = [[] for _ in range(len(shares) + 1)]
+    for pair in pairs:
+        parts[int(np.searchsorted(bounds, zlib.crc32(pair.name.encode()) / 2**32, side="right"))].append(pair)
+    for part, share in zip(parts, shares, strict=False):
+        if share and not part and parts[-1]:
+            part.append(parts[-1].pop())
+    return parts
 
 
-def load_shrunk(pair: Pair) -> tuple[Array, Array]:
-    """Load a pair, shrunk so that no side is longer than `LONGEST_SIDE`: twice what the student takes is plenty."""
-    image, mask = pair.load()
-    scale = LONGEST_SIDE / max(mask.shape)
-    if scale >= 1:
-        return image, mask
-    size = tuple(max(1, round(side * scale)) for side in mask.shape[::-1])
-    return cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+def fingerprint(pairs: Sequence[Pair]) -> str:
+    """What tells one set of pairs from another: how many there are, and a checksum of their names."""
+    return f"{len(pairs)} pairs, crc32 {zlib.crc32(chr(10).join(pair.name for pair in pairs).encode()):08x}"
 
 
-class Photos:
-    """Pairs decoded once into memory, no side longer than `LONGEST_SIDE`, served as augmented batches.
+class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
+    """Pairs decoded once into memory: uint8 photos (3, 256, 256) and masks (1, 256, 256), 256 KB a pair.
 
-    Every batch is a function of (seed, step) alone, so that training resumes exactly where it stopped.
+    Raises:
+        InputError: a pair cannot be read, or its two files differ in size.
+    """
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.images = torch.empty(len(pairs), 3, WORKING_SIZE, WORKING_SIZE, dtype=torch.uint8)
+        self.masks = torch.empty(len(pairs), 1, WORKING_SIZE, WORKING_SIZE, dtype=torch.uint8)
+
+        def load(index: int) -> None:
+            image, mask = pairs[index].load()
+            self.images[index] = torch.from_numpy(resized(image)).permute(2, 0, 1)
+            self.masks[index, 0] = torch.from_numpy(resized(mask))
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(load, range(len(pairs))))
+
+    def mix(self, teacher: Callable[[Tensor], Tensor], weight: float) -> None:
+        """Mix a teacher's maps into the masks: (1 − weight) · mask + weight · map.
+
+        ``teacher`` takes photos (N, 3, 224, 224) in [−1, 1] and gives maps (N, 1, 224, 224) in [0, 1]; they are
+        averaged over the photo and its mirror image.
+        """
+        for photos, masks in tqdm(
+            list(zip(self.images.split(16), self.masks.split(16), strict=True)), "soft labels", disable=None
+        ):
+            x = F.interpolate(photos.float(), (SIZE, SIZE), mode="bilinear", antialias=True) * (2 / 255) - 1
+            with torch.inference_mode():
+                soft = (teacher(x) + teacher(x.flip(-1)).flip(-1)) / 2
+            soft = F.interpolate(soft, masks.shape[-2:], mode="bilinear") * 255
+            masks.copy_(torch.lerp(masks.float(), soft, weight).round())
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.images[index], self.masks[index]
+
+
+def resized(pixels: Array) -> Array:
+    """Squash to `WORKING_SIZE`, averaging where it shrinks."""
+    if pixels.shape[:2] == (WORKING_SIZE, WORKING_SIZE):
+        return pixels
+    shrinks = min(pixels.shape[:2]) >= WORKING_SIZE
+    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (WORKING_SIZE, WORKING_SIZE), interpolation=way)
+
+
+class Batches:
+    """The batches of one epoch, as indices; a function of (seed, epoch) alone, so that training resumes exactly.
 
     Args:
-        pairs: what to train on.
-        batch: images a batch.
-        repeat: how often an epoch draws each source, e.g. ``{"figaro": 2}``; 1 for those not named.
-        seed: of the order and of the augmentation.
+        sources: the source of each photo.
+        batch: photos a batch.
+        balance: draw every source equally often, rather than every photo once.
+        seed: of the order.
+        epoch: which epoch.
+        first: leave out this many batches, which were trained on before an interruption.
+        rank, world: this process takes every ``world``-th part of each ``world · batch`` photos.
+
+    Raises:
+        InputError: a batch takes more photos than an epoch has.
+
+    >>> batches = Batches(["a"] * 6 + ["b"] * 2, 2, balance=True)
+    >>> drawn = [index for batch in batches for index in batch]
+    >>> len(batches), sum(index >= 6 for index in drawn)
+    (4, 4)
     """
 
     def __init__(
-        self, pairs: Sequence[Pair], batch: int, repeat: Mapping[str, int] | None = None, seed: int = 0,
-        augmentation: Augmentation | None = None,
+        self, sources: Sequence[str], batch: int, balance: bool = False, seed: int = 0, epoch: int = 0, first: int = 0,
+        rank: int = 0, world: int = 1,
     ) -> None:  # fmt: skip
-        with ThreadPoolExecutor(2) as pool:
-            self.images = list(pool.map(load_shrunk, pairs))
-        counts = [(repeat or {}).get(pair.source, 1) for pair in pairs]
-        self.order = np.repeat(np.arange(len(pairs)), counts)
-        self.batch, self.seed, self.augment = batch, seed, augmentation or Augmentation()
-        self.steps_per_epoch = len(self.order) // batch
-        if self.steps_per_epoch == 0:
-            raise InputError(f"batch: got {batch}, but the training set draws only {len(self.order)} photos an epoch")
+        self.sources, self.batch, self.balance = np.asarray(sources), batch, balance
+        self.seed, self.epoch, self.first, self.rank, self.world = seed, epoch, first, rank, world
+        if len(self) == 0:
+            raise InputError(
+                f"batch: got {batch} on {world} devices, but there are only {len(sources)} training photos"
+            )
 
-    def load(self, step: int) -> tuple[Tensor, Tensor]:
-        """The batch of one training step: images (N, 3, 224, 224) in [−1, 1] and masks (N, 1, 224, 224) in [0, 1]."""
-        epoch, index = divmod(step, self.steps_per_epoch)
-        order = np.random.default_rng([self.seed, epoch]).permutation(self.order)
-        chosen = order[index * self.batch : (index + 1) * self.batch]
-        rngs = [np.random.default_rng([self.seed, step, slot]) for slot in range(self.batch)]
-        pairs = [self.augment(*self.images[int(which)], rng) for which, rng in zip(chosen, rngs, strict=True)]
-        images = torch.from_numpy(to_input(np.stack([image for image, _ in pairs])))
-        masks = torch.from_numpy(np.stack([mask for _, mask in pairs])[:, None].astype(np.float32) / 255)
-        return images, masks
+    def __len__(self) -> int:
+        return len(self.sources) // (self.batch * self.world)
 
-    def batches(self, first: int, last: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Serve steps ``first`` to ``last`` − 1, each prepared in a thread while the one before is trained on."""
-        with ThreadPoolExecutor(1) as pool:
-            upcoming = pool.submit(self.load, first) if first < last else None
-            for step in range(first, last):
-                current = upcoming
-                upcoming = pool.submit(self.load, step + 1) if step + 1 < last else None
-                assert current is not None
-                yield current.result()
+    def __iter__(self) -> Iterator[list[int]]:
+        order, share = self.draw(), self.batch * self.world
+        for step in range(self.first, len(self)):
+            yield order[step * share : (step + 1) * share][self.rank :: self.world].tolist()
+
+    def draw(self) -> Array:
+        """This epoch's photos, in order."""
+        rng = np.random.default_rng([self.seed, self.epoch])
+        total = len(self.sources)
+        if not self.balance:
+            return rng.permutation(total)
+        groups = [np.flatnonzero(self.sources == source) for source in np.unique(self.sources)]
+        each = -(-total // len(groups))
+        rounds = [[rng.permutation(group) for _ in range(-(-each // len(group)))] for group in groups]
+        return rng.permutation(np.concatenate([np.concatenate(drawn)[:each] for drawn in rounds]))[:total]
+
+
+class ScoringPhotos(Dataset[tuple[Array, Array, str]]):
+    """Pairs read as they are needed: the photo squashed to (224, 224, 3), its mask at its own size, its source."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int) -> tuple[Array, Array, str]:
+        image, mask = self.pairs[index].load()
+        return squash(image), mask, self.pairs[index].source

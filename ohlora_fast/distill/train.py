@@ -1,204 +1,338 @@
-"""Train a student on photos with hair masks: resumable, with progress, on one CPU or GPU."""
+"""Training runs: a folder each, resumable, with logs, a best student and a report."""
 
 from __future__ import annotations
 
-import csv
 import json
+import logging
+import sys
 import time
-import zlib
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import lightning.pytorch as pl
 import torch
-from torch import Tensor
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from ohlora_fast.distill.data import Pair, Photos, find_pairs, hold_out
-from ohlora_fast.distill.losses import bce_dice_loss
-from ohlora_fast.distill.metrics import pair_ious, source_means
+from ohlora_fast.distill.data import Batches, ScoringPhotos, TrainingPhotos, find_pairs, fingerprint, split
+from ohlora_fast.distill.metrics import pair_counts, summarise
+from ohlora_fast.distill.module import Distillation
+from ohlora_fast.distill.report import Run as ReportedRun
+from ohlora_fast.distill.report import read_run, write_report
+from ohlora_fast.distill.settings import PRECISIONS, Settings
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.student.engines import device_problem
-from ohlora_fast.student.model import EffiSegNet, EncoderName
-from ohlora_fast.student.preprocess import squash, to_input, unsquash
-from ohlora_fast.student.weights import load_student, save_student, start_encoder
+from ohlora_fast.student.rewrite import InferenceEffiSegNet
+from ohlora_fast.student.weights import load_student, save_student
+from ohlora_fast.stylist import HairStylist
+
+SETTINGS, LOG, CHECKPOINT, BEST, LAST = (
+    "settings.json", "log.csv", "checkpoint.ckpt", "best.safetensors", "last.safetensors",
+)  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a run is determined by, apart from its data. Written to ``settings.json`` in the run's folder."""
-
-    encoder: EncoderName = "efficientnet-lite0"
-    head_stride: int = 2
-    head_channels: int = 64
-    epochs: int = 16
-    batch: int = 16
-    encoder_lr: float = 4e-4
-    head_lr: float = 2e-3
-    weight_decay: float = 2e-2
-    dice_weight: float = 0.5
-    ema_decay: float = 0.998
-    held_out: float = 0.06
-    repeat: Mapping[str, int] = field(default_factory=dict)
-    pretrained: bool = True
-    start: str | None = None
-    precision: str = "fp32"
-    seed: int = 0
-
-
-class Trainer:
+class Run:
     """One training run in a folder of its own.
 
     Args:
-        data: folder of ``images/`` and ``masks/``.
-        run: folder for checkpoints and logs; if it holds a checkpoint of the same settings, training goes on there.
+        data: folder of pairs, see `find_pairs`.
+        folder: for checkpoints and logs; if it holds a checkpoint of the same settings, training goes on there.
         settings: see `Settings`.
-        device: where to train, e.g. ``"cpu"`` or ``"cuda"``.
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        devices: how many of them; each is a process, and takes ``batch`` photos a step.
+        checkpoint_seconds: how often the state is stored: so much work at most is lost.
 
     Raises:
-        InputError: the data is unusable, a setting is not allowed, or ``run`` holds a run with other settings or data.
+        InputError: the data is unusable, a setting is not allowed, or ``folder`` holds a run with other settings or
+            data.
     """
 
-    def __init__(self, data: str | Path, run: str | Path, settings: Settings, device: str = "cpu") -> None:
+    def __init__(
+        self, data: str | Path, folder: str | Path, settings: Settings, device: str = "cpu", devices: int = 1,
+        checkpoint_seconds: float = 10,
+    ) -> None:  # fmt: skip
         if reason := device_problem(device):
             raise InputError(f"device: {device!r} does not run here: {reason}")
-        self.run, self.settings, self.device = Path(run), settings, torch.device(device)
+        self.folder, self.settings, self.device, self.devices = Path(folder), settings, device, devices
+        self.checkpoint_seconds = checkpoint_seconds
         pairs = find_pairs(data)
-        train, self.held = hold_out(pairs, settings.held_out)
-        torch.manual_seed(settings.seed)
-        self.model = EffiSegNet(settings.encoder, settings.head_stride, settings.head_channels)
-        if settings.start is not None:
-            self.model = load_student(settings.start)
-        elif settings.pretrained:
-            start_encoder(self.model)
-        self.model = self.model.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.ema = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema_decay), use_buffers=True)
-        self.photos = Photos(train, settings.batch, settings.repeat, settings.seed)
-        self.steps = settings.epochs * self.photos.steps_per_epoch
-        self.optimizer, self.schedule = self.make_optimizer()
-        self.step, self.best = 0, -1.0
-        self.losses: list[float] = []  # of this epoch's steps
-        self.claim_run(pairs)
+        self.validation, self.test, self.training = split(pairs, settings.validation, settings.test)
+        if not self.training:
+            raise InputError(f"{data}: all {len(pairs)} pairs are held out; training needs more")
+        self.wanted = asdict(settings) | {"data": fingerprint(pairs)}
+        self.refuse_another()
+        self.batches(0)
+        self.photos = TrainingPhotos(self.training)
+        if settings.teacher:
+            teacher = InferenceEffiSegNet(load_student(settings.teacher), fold=True)
+            self.photos.mix(teacher, settings.teacher_weight)
+        self.module = Distillation(settings, len(self.batches(0)))
+        # All that can be refused has been: from here on the folder is this run's.
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_json(self.folder / SETTINGS, self.wanted)
 
-    def claim_run(self, pairs: Sequence[Pair]) -> None:
-        """Create the run's folder, or make sure that what it holds has these settings and this data."""
-        names = zlib.crc32("\n".join(pair.name for pair in pairs).encode())
-        file = self.run / "settings.json"
-        wanted = json.loads(json.dumps(asdict(self.settings))) | {"data": f"{len(pairs)} pairs, crc32 {names:08x}"}
-        if file.is_file():
-            found = json.loads(file.read_text())
-            differing = sorted(key for key in found | wanted if found.get(key) != wanted.get(key))
-            if differing:
-                raise InputError(
-                    f"{self.run}: holds a run with other settings ({', '.join(differing)}); choose another folder"
-                )
-        self.run.mkdir(parents=True, exist_ok=True)
-        with written_whole(file) as stream:
-            stream.write((json.dumps(wanted, indent=2) + "\n").encode())
-
-    def make_optimizer(self) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-        """AdamW and a one-cycle schedule, with weight decay on matrices and kernels alone."""
-        settings, groups = self.settings, []
-        for is_encoder, lr in ((True, settings.encoder_lr), (False, settings.head_lr)):
-            chosen = [p for n, p in self.model.named_parameters() if n.startswith("encoder.") == is_encoder]
-            groups.append(
-                {"params": [p for p in chosen if p.ndim > 1], "lr": lr, "weight_decay": settings.weight_decay}
-            )
-            groups.append({"params": [p for p in chosen if p.ndim == 1], "lr": lr, "weight_decay": 0.0})
-        optimizer = torch.optim.AdamW(groups)
-        rates: list[Any] = [group["lr"] for group in groups]
-        return optimizer, torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, self.steps, pct_start=0.2)
-
-    def fit(self, checkpoint_every: int = 50) -> Path:
-        """Train to the end, from the last checkpoint if there is one, and return the best student's file.
-
-        The best is the one that scores highest on the held-out pairs; without any, it is the last.
-
-        Interrupting is safe at any time: at most ``checkpoint_every`` steps are lost.
-        """
-        self.resume()
-        per_epoch = self.photos.steps_per_epoch
-        self.model.train()
-        with tqdm(total=self.steps, initial=self.step, unit="step", mininterval=1, smoothing=0.05) as bar:
-            for images, masks in self.photos.batches(self.step, self.steps):
-                self.losses.append(self.train_step(images, masks))
-                self.step += 1
-                bar.update()
-                bar.set_postfix(loss=f"{np.mean(self.losses[-100:]):.4f}")
-                finished = self.step % per_epoch == 0
-                if finished:
-                    self.finish_epoch(float(np.mean(self.losses)))
-                    self.losses.clear()
-                if finished or self.step % checkpoint_every == 0:
-                    self.save()
-        return self.run / "best.safetensors"
-
-    def train_step(self, images: Tensor, masks: Tensor) -> float:
-        images = images.to(self.device).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"):
-            logits = self.model.logits(images)
-        loss = bce_dice_loss(logits, masks.to(self.device), self.settings.dice_weight)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimizer.step()
-        self.schedule.step()
-        self.ema.update_parameters(self.model)
-        return float(loss.detach())
-
-    def finish_epoch(self, loss: float) -> None:
-        """Score the averaged student on the held-out part, keep it if it is the best, and log a row."""
-        student = self.ema.module
-        assert isinstance(student, EffiSegNet)
-        scores = self.score(student) if self.held else {}
-        mean = float(np.mean(list(scores.values()))) if scores else -loss
-        save_student(student, self.run / "last.safetensors")
-        if mean > self.best or self.best < 0:
-            self.best = mean
-            save_student(student, self.run / "best.safetensors")
-        epoch = self.step // self.photos.steps_per_epoch
-        row = {"epoch": epoch, "step": self.step, "time": int(time.time()), "loss": round(loss, 5)}
-        row |= {f"iou_{source}": round(score, 5) for source, score in scores.items()}
-        tqdm.write("  ".join(f"{name} {value}" for name, value in row.items() if name != "time"))
-        file = self.run / "log.csv"
-        fresh = not file.exists()
-        with file.open("a", newline="") as stream:
-            writer = csv.DictWriter(stream, row)
-            if fresh:
-                writer.writeheader()
-            writer.writerow(row)
-
-    def score(self, student: EffiSegNet) -> Mapping[str, float]:
-        """Mean IoU by source over the held-out pairs."""
-        student.eval()
-        with torch.inference_mode():
-            return source_means(self.held, list(pair_ious(lambda image: self.segment(student, image), self.held)))
-
-    def segment(self, student: EffiSegNet, image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        batch = torch.from_numpy(to_input(squash(image)[None])).to(self.device)
-        return unsquash(student(batch)[0, 0].float().cpu().numpy(), *image.shape[:2])
-
-    def save(self) -> None:
-        """Write the run's checkpoint: everything that the next step depends on."""
-        state = {
-            "model": self.model.state_dict(), "ema": self.ema.state_dict(), "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(), "step": self.step, "best": self.best, "losses": self.losses,
-            "rng": torch.get_rng_state(),
-        }  # fmt: skip
-        with written_whole(self.run / "checkpoint.pt") as file:
-            torch.save(state, file)
-
-    def resume(self) -> None:
-        """Take up the run's last checkpoint, if there is one."""
-        file = self.run / "checkpoint.pt"
+    def refuse_another(self) -> None:
+        """Make sure that what the folder holds, if anything, has these settings and this data."""
+        file = self.folder / SETTINGS
+        if self.folder.exists() and not self.folder.is_dir():
+            raise InputError(f"{self.folder}: is a file; a run needs a folder")
         if not file.is_file():
             return
-        state: dict[str, Any] = torch.load(file, map_location=self.device, weights_only=True)
-        for name in ("model", "ema", "optimizer", "schedule"):
-            getattr(self, name).load_state_dict(state[name])
-        self.step, self.best, self.losses = state["step"], state["best"], state["losses"]
-        torch.set_rng_state(state["rng"].cpu())
-        tqdm.write(f"resuming {self.run} at step {self.step} of {self.steps}")
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            raise InputError(f"{file}: damaged; remove it to train anew, or choose another folder") from None
+        differing = sorted(key for key in found | self.wanted if found.get(key) != self.wanted.get(key))
+        if differing:
+            changes = [f"{key}: {found.get(key)!r} there, {self.wanted.get(key)!r} now" for key in differing]
+            raise InputError(
+                f"{self.folder}: holds a run with other settings ({'; '.join(changes[:4])}); choose another folder"
+            )
+
+    def batches(self, epoch: int, first: int = 0, rank: int = 0) -> Batches:
+        sources = [pair.source for pair in self.training]
+        settings = self.settings
+        return Batches(
+            sources, settings.batch, settings.balance, settings.seed, epoch, first, rank=rank, world=self.devices
+        )
+
+    def fit(self, max_steps: int | None = None) -> None:
+        """Train to the end, from the last checkpoint if there is one, and leave the best student in `BEST`.
+
+        The best is the one with the highest mean IoU on the validation pairs.
+
+        Args:
+            max_steps: end after so many steps in all, whatever the settings' epochs say.
+
+        Raises:
+            InputError: the loss is not finite any more, or a file cannot be written.
+            KeyboardInterrupt: interrupted; the last checkpoint is whole.
+        """
+        checkpoint = self.folder / CHECKPOINT
+        if checkpoint.is_file() and stored_state(checkpoint)["finished"]:
+            return
+        keeper, data, trainer = Keeper(self), Data(self), self.trainer(max_steps)
+        trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
+        resume: dict[str, Any] = {"ckpt_path": str(checkpoint), "weights_only": True} if checkpoint.is_file() else {}
+        try:
+            trainer.fit(self.module, data, **resume)
+        except SystemExit:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from None
+        if not trainer.is_global_zero:  # one of several processes: the first does the rest
+            raise SystemExit(0)
+        if not keeper.finished:  # max_steps ended it within an epoch
+            trainer.validate(self.module, data, verbose=False)
+
+    def trainer(self, max_steps: int | None) -> pl.Trainer:
+        """The loop, and all that hangs on it but the `Keeper`."""
+        settings = self.settings
+        callbacks: list[pl.Callback] = []
+        if settings.ema_decay:
+            callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+        if settings.patience:
+            callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
+        if sys.stderr.isatty():
+            callbacks.append(TQDMProgressBar())
+        interval = timedelta(seconds=self.checkpoint_seconds)
+        name = Path(CHECKPOINT).stem
+        callbacks.append(ModelCheckpoint(self.folder, name, enable_version_counter=False, train_time_interval=interval))
+        kind, _, index = self.device.partition(":")
+        quiet()
+        return pl.Trainer(
+            accelerator={"cuda": "gpu"}.get(kind, kind),
+            devices=[int(index)] if index else self.devices,
+            strategy="ddp" if self.devices > 1 else "auto",
+            precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
+            max_epochs=settings.epochs,
+            max_steps=max_steps or -1,
+            logger=TensorBoardLogger(self.folder, name="tensorboard", version=""),
+            callbacks=callbacks,
+            plugins=[WholeCheckpoints()],
+            gradient_clip_val=settings.clip or None,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            enable_progress_bar=sys.stderr.isatty(),
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            reload_dataloaders_every_n_epochs=1,
+        )
+
+
+def stored_state(checkpoint: Path) -> dict[str, Any]:
+    """What a checkpoint holds of its run's `Keeper`.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return dict(stored["callbacks"][Keeper.__qualname__])
+    except Exception as error:  # an unpickler may raise anything at bytes it was not made for
+        raise InputError(
+            f"{checkpoint}: not a readable checkpoint ({type(error).__name__}); remove it to train anew"
+        ) from error
+
+
+class Data(pl.LightningDataModule):
+    """Serves a run's pairs to its trainer."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    def train_dataloader(self) -> Any:
+        """This epoch's batches, from where the trainer stands in it."""
+        trainer = self.trainer
+        assert trainer is not None
+        epoch = trainer.current_epoch
+        first = trainer.global_step - epoch * len(self.run.batches(epoch))
+        return DataLoader(self.run.photos, batch_sampler=self.run.batches(epoch, first, trainer.global_rank))
+
+    def val_dataloader(self) -> Any:
+        return DataLoader(ScoringPhotos(self.run.validation), batch_size=8, collate_fn=list)
+
+
+class Keeper(pl.Callback):
+    """Logs a row an epoch, keeps the best student and the last, and says where a run stands.
+
+    It comes before the averaging of the weights, which swaps the averaged ones in for a validation.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run, self.best, self.finished = run, -1.0, False
+        self.rows: list[dict[str, Any]] = []
+        self.loss, self.steps = torch.zeros(()), 0  # summed over this epoch
+        self.said = time.monotonic()
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("rows", "best", "finished", "steps")
+        return {name: getattr(self, name) for name in names} | {"loss": self.loss.cpu()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, value in state_dict.items():
+            setattr(self, name, value)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.global_step and trainer.is_global_zero:
+            print(f"resuming {self.run.folder} at step {trainer.global_step}", flush=True)
+            self.write_log()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        loss = outputs["loss"].detach()
+        self.loss, self.steps = self.loss.to(loss.device) + loss, self.steps + 1
+        if not torch.isfinite(self.loss):
+            raise InputError(
+                f"{self.run.folder}: the loss is {float(loss)} at step {trainer.global_step}; the last checkpoint is "
+                "kept; lower learning rates may help"
+            )
+        if trainer.progress_bar_callback is None and time.monotonic() - self.said > 30 and trainer.is_global_zero:
+            self.said = time.monotonic()
+            print(f"step {trainer.global_step}  loss {float(self.loss) / self.steps:.4f}", flush=True)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.finished = bool(self.rows) and self.rows[-1]["step"] == trainer.global_step
+        if self.finished:
+            trainer.save_checkpoint(self.run.folder / CHECKPOINT)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        scores = pl_module.take_scores()  # type: ignore[operator]
+        pl_module.log_dict(scores)
+        self.finish_epoch(trainer, scores)
+
+    def finish_epoch(self, trainer: pl.Trainer, scores: Mapping[str, float]) -> None:
+        """Write the log with a new row, and the student if it is the best; the weights are the averaged ones."""
+        loss = float(self.loss) / max(1, self.steps)
+        self.loss, self.steps = torch.zeros(()), 0
+        rates = [group["lr"] for group in trainer.optimizers[0].param_groups] if trainer.optimizers else [0.0]
+        row: dict[str, Any] = {
+            "epoch": -(-trainer.global_step // len(self.run.batches(0))), "step": trainer.global_step,
+            "time": int(time.time()),
+            "train_loss": round(loss, 6), "lr": f"{max(rates):.3e}",
+        }  # fmt: skip
+        self.rows.append(row | {name: round(score, 6) for name, score in scores.items()})
+        if not trainer.is_global_zero:
+            return
+        self.write_log()
+        student = self.run.module.student
+        save_student(student, self.run.folder / LAST)
+        if scores["iou"] > self.best:
+            self.best = scores["iou"]
+            save_student(student, self.run.folder / BEST)
+        print("  ".join(f"{name} {value}" for name, value in self.rows[-1].items() if name != "time"), flush=True)
+
+    def write_log(self) -> None:
+        names = list(self.rows[0]) if self.rows else []
+        lines = [",".join(names), *(",".join(str(row.get(name, "")) for name in names) for row in self.rows)]
+        with written_whole(self.run.folder / LOG) as file:
+            file.write(("\n".join(lines) + "\n").encode())
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are written whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        with written_whole(path) as file:
+            torch.save(checkpoint, file)
+
+
+def quiet() -> None:
+    """Keep Lightning's advice for developers from users of the command line."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning_utilities"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="lightning")
+    warnings.filterwarnings("ignore", message=".*dataloader.*|.*LeafSpec.*|.*isinstance.treespec.*")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    with written_whole(path) as file:
+        file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def distill(
+    data: str | Path, folder: str | Path, settings: Settings, losses: Sequence[str] = (),
+    max_steps: int | None = None, **options: Any,
+) -> Path:  # fmt: skip
+    """Train a student, or one with each loss, all else alike, and report on them.
+
+    Args:
+        data: folder of pairs, see `find_pairs`.
+        folder: the run's; with ``losses`` each has a run in ``folder/LOSS``. The report comes into ``folder/report``.
+        settings: see `Settings`.
+        losses: names from `LOSSES`, to compare; none for the settings' loss alone.
+        max_steps: end each run after so many steps in all.
+        options: further arguments of `Run`.
+
+    Returns:
+        The report's HTML file.
+
+    Raises:
+        InputError: see `Run`.
+    """
+    if not losses:
+        run = Run(data, folder, settings, **options)
+        run.fit(max_steps)
+        return write_report(run.folder / "report", [finished(run, "best")])
+    reported = []
+    for loss in losses:
+        run = Run(data, Path(folder) / loss, replace(settings, loss=loss), **options)
+        run.fit(max_steps)
+        reported.append(finished(run, loss))
+    return write_report(Path(folder) / "report", reported)
+
+
+def finished(run: Run, name: str) -> ReportedRun:
+    """Score a run's best student on its test pairs, or without any on its validation pairs."""
+    pairs = run.test or run.validation
+    stylist = HairStylist(checkpoint=run.folder / BEST, device="cpu")
+    counts = list(pair_counts(stylist.segment, tqdm(pairs, "scoring the best student", unit="photo", disable=None)))
+    return ReportedRun(name, *read_run(run.folder), summarise(pairs, counts))

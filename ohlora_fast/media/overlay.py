@@ -21,17 +21,24 @@ def mask_pixels(prob: NDArray[np.float32], binary: bool = False) -> Pixels:
     return np.rint(prob * 255).astype(np.uint8)
 
 
-def overlay_pixels(pixels: Pixels, mask: Pixels) -> Pixels:
-    """Return 0.55 · photo + 0.45 · mask in green, rounded down; alpha is kept.
+def overlay_pixels(pixels: Pixels, mask: Pixels, truth: Pixels | None = None) -> Pixels:
+    """Return 0.55 · photo + 0.45 · masks, rounded down; alpha is kept.
 
     Args:
         pixels: uint8 (H, W, 3 or 4).
-        mask: uint8 (H, W).
+        mask: uint8 (H, W), in green.
+        truth: uint8 (H, W), another mask, in blue: the true one, or the teacher's. Both together are sky blue.
 
-    >>> overlay_pixels(np.full((1, 1, 3), 100, np.uint8), np.full((1, 1), 255, np.uint8)).tolist()
+    >>> photo, hair = np.full((1, 1, 3), 100, np.uint8), np.full((1, 1), 255, np.uint8)
+    >>> overlay_pixels(photo, hair).tolist()
     [[[55, 169, 55]]]
+    >>> overlay_pixels(photo, hair, truth=hair).tolist()
+    [[[55, 169, 169]]]
     """
+    blended = pixels[..., :3].astype(np.uint16) * 55
+    blended[..., 1] += mask.astype(np.uint16) * 45
+    if truth is not None:
+        blended[..., 2] += truth.astype(np.uint16) * 45
     result = pixels.copy()
-    result[..., :3] = pixels[..., :3].astype(np.uint16) * 55 // 100
-    result[..., 1] = (pixels[..., 1].astype(np.uint16) * 55 + mask.astype(np.uint16) * 45) // 100
+    result[..., :3] = blended // 100
     return result

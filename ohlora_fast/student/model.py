@@ -6,6 +6,7 @@ EfficientNet-based Network with a Simplified Decoder", 2024; ghost modules: Han 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -76,6 +77,28 @@ class EffiSegNet(nn.Module):
         self.ghost1 = GhostModule(head_channels, head_channels)
         self.ghost2 = GhostModule(head_channels, head_channels)
         self.conv6 = nn.Conv2d(head_channels, 1, 1, bias=False)
+
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path | None = None) -> EffiSegNet:
+        """Load trained weights, in evaluation mode.
+
+        Args:
+            name_or_path: None for the bundled default student; ``"ohlora-v4"`` for the reference student on the
+                Hugging Face hub, downloaded once; or a file (see `student.weights.load_student`).
+
+        Raises:
+            InputError: the file can neither be found nor downloaded, or is not a student's.
+
+        >>> EffiSegNet.from_pretrained().encoder_name
+        'efficientnet-lite0'
+        """
+        from ohlora_fast.student.weights import load_student  # which imports this module
+
+        if str(name_or_path) == "ohlora-v4":
+            from ohlora_fast.hub import fetch
+
+            name_or_path = fetch("ohlora-v4").path
+        return load_student(name_or_path)
 
     def laterals(self) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
         """The 3×3 convolution and batch norm of each feature level, finest first."""

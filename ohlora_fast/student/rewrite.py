@@ -16,7 +16,6 @@ import copy
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ohlora_fast.student.encoder import EfficientNetFeatures
 from ohlora_fast.student.model import EffiSegNet, double_bilinear
@@ -32,11 +31,10 @@ class Affine(nn.Module):
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, norm: nn.BatchNorm2d) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
-        scale, shift = norm_affine(norm)
-        self.register_buffer("scale", scale[:, None, None])
-        self.register_buffer("shift", shift[:, None, None])
+        self.register_buffer("scale", torch.ones(channels, 1, 1))
+        self.register_buffer("shift", torch.zeros(channels, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.scale + self.shift
@@ -59,17 +57,25 @@ class InferenceEffiSegNet(nn.Module):
 
     def __init__(self, model: EffiSegNet, fold: bool = False) -> None:
         super().__init__()
-        model = copy.deepcopy(model).eval().requires_grad_(False)
+        width = model.head_channels
+        half = width // 2
         self.head_stride = model.head_stride
-        self.encoder = fold_encoder(model.encoder) if fold else model.encoder
-        self.laterals = nn.ModuleList([conv for conv, _ in model.laterals()])
-        self.pointwise = nn.ModuleList(fold_laterals(model))
-        self.norm1 = Affine(model.ghost1.primary_conv[2])  # type: ignore[arg-type]
-        self.depthwise1 = model.ghost1.cheap_operation[0]
-        self.primary2, self.cheap2 = split_ghost_input(model.ghost2.primary_conv[0], model.ghost1.cheap_operation[2])
-        self.norm2 = Affine(model.ghost2.primary_conv[2])  # type: ignore[arg-type]
-        self.depthwise2 = model.ghost2.cheap_operation[0]
-        self.primary3, self.cheap3 = split_ghost_input(model.conv6, model.ghost2.cheap_operation[2])
+        self.encoder = copy.deepcopy(model.encoder)
+        if fold:
+            drop_norms(self.encoder)
+        self.laterals = nn.ModuleList([copy.deepcopy(conv) for conv, _ in model.laterals()])
+        levels = len(self.laterals)
+        # All shifts end in one bias, that of the coarsest level, where it is cheapest.
+        self.pointwise = nn.ModuleList([nn.Conv2d(width, half, 1, bias=level == levels - 1) for level in range(levels)])
+        self.norm1 = Affine(half)
+        self.depthwise1 = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False)
+        self.primary2, self.cheap2 = nn.Conv2d(half, half, 1, bias=False), nn.Conv2d(half, half, 1)
+        self.norm2 = Affine(half)
+        self.depthwise2 = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False)
+        self.primary3, self.cheap3 = nn.Conv2d(half, 1, 1, bias=False), nn.Conv2d(half, 1, 1)
+        with torch.no_grad():
+            self.to(model.conv6.weight.dtype).load_state_dict(rewritten_state(model, fold))
+        self.eval().requires_grad_(False)
 
     def logits(self, x: Tensor) -> Tensor:
         """Hair logits, (N, 1, 224, 224)."""
@@ -96,6 +102,43 @@ def double_nearest(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+def drop_norms(encoder: EfficientNetFeatures) -> None:
+    """Make room for folded batch norms: identities in their places, biases in the convolutions before them."""
+    for unused in ("_conv_head", "_bn1"):
+        if hasattr(encoder, unused):
+            delattr(encoder, unused)
+    for module in encoder.modules():
+        for conv_name, norm_name in CONV_AND_NORM:
+            conv = getattr(module, conv_name, None)
+            if conv is not None:
+                conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
+                setattr(module, norm_name, nn.Identity())
+
+
+def rewritten_state(model: EffiSegNet, fold: bool = False) -> dict[str, Tensor]:
+    """The state dict of a student's `InferenceEffiSegNet`, differentiable in the student's parameters.
+
+    So a student can also be trained in its inference form, with the statistics of its batch norms frozen.
+    """
+    state = {f"encoder.{name}": value for name, value in model.encoder.state_dict(keep_vars=True).items()}
+    if fold:
+        state = {f"encoder.{name}": value for name, value in folded_encoder(model.encoder).items()}
+    state |= {f"laterals.{level}.weight": conv.weight for level, (conv, _) in enumerate(model.laterals())}
+    state |= folded_laterals(model)
+    readers = ((model.ghost1, model.ghost2.primary_conv[0]), (model.ghost2, model.conv6))
+    for number, (ghost, reader) in enumerate(readers, start=1):
+        scale, shift = norm_affine(ghost.primary_conv[2])
+        state |= {f"norm{number}.scale": scale[:, None, None], f"norm{number}.shift": shift[:, None, None]}
+        state[f"depthwise{number}.weight"] = ghost.cheap_operation[0].weight
+        # The reader of the ghost module's two halves takes the second half's batch norm into itself, shift included.
+        primary, cheap = reader.weight[:, :, 0, 0].chunk(2, dim=1)  # type: ignore[index]
+        scale, shift = norm_affine(ghost.cheap_operation[2])
+        state[f"primary{number + 1}.weight"] = primary[:, :, None, None]
+        state[f"cheap{number + 1}.weight"] = (cheap * scale)[:, :, None, None]
+        state[f"cheap{number + 1}.bias"] = cheap @ shift
+    return state
+
+
 def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     """The (scale, shift) of a batch norm in evaluation mode."""
     assert isinstance(norm, nn.BatchNorm2d)
@@ -105,47 +148,63 @@ def norm_affine(norm: nn.Module) -> tuple[Tensor, Tensor]:
     return scale, norm.bias - norm.running_mean * scale
 
 
-def conv1x1(weight: Tensor, bias: Tensor | None = None) -> nn.Conv2d:
-    """A 1×1 convolution of a (out, in) matrix."""
-    conv = nn.Conv2d(weight.shape[1], weight.shape[0], 1, bias=bias is not None)
-    conv.weight.data = weight[:, :, None, None].contiguous()
-    if bias is not None:
-        assert conv.bias is not None
-        conv.bias.data = bias
-    return conv.requires_grad_(False)
-
-
-def fold_encoder(encoder: EfficientNetFeatures) -> EfficientNetFeatures:
-    """Fold every batch norm into the convolution before it, in place."""
-    for module in list(encoder.modules()):
+def folded_encoder(encoder: EfficientNetFeatures) -> dict[str, Tensor]:
+    """The encoder's state with every batch norm folded into the convolution before it."""
+    state = {}
+    for prefix, module in encoder.named_modules():
+        dot = f"{prefix}." if prefix else ""
         for conv_name, norm_name in CONV_AND_NORM:
-            conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
-            if conv is not None and isinstance(norm, nn.BatchNorm2d):
-                setattr(module, conv_name, fuse_conv_bn_eval(conv, norm))
-                setattr(module, norm_name, nn.Identity())
-    for unused in ("_conv_head", "_bn1"):
-        if hasattr(encoder, unused):
-            delattr(encoder, unused)
-    return encoder
+            conv = getattr(module, conv_name, None)
+            if conv is not None:
+                scale, shift = norm_affine(getattr(module, norm_name))
+                state[f"{dot}{conv_name}.weight"] = conv.weight * scale[:, None, None, None]
+                state[f"{dot}{conv_name}.bias"] = shift
+        for name in ("_se_reduce", "_se_expand"):
+            if hasattr(module, name):
+                state |= {f"{dot}{name}.{leaf}": value for leaf, value in getattr(module, name).named_parameters()}
+    return state
 
 
-def fold_laterals(model: EffiSegNet) -> list[nn.Conv2d]:
+def folded_laterals(model: EffiSegNet) -> dict[str, Tensor]:
     """For each level, finest first, the 1×1 convolution that stands for its BN, the sum's BN and ghost 1's 1×1."""
     sum_scale, sum_shift = norm_affine(model.bn6)
     ghost: Tensor = model.ghost1.primary_conv[0].weight[:, :, 0, 0]  # type: ignore[index]
     affines = [norm_affine(norm) for _, norm in model.laterals()]
-    shift = ghost @ (sum_scale * torch.stack([shift for _, shift in affines]).sum(0) + sum_shift)
-    matrices = [ghost * (sum_scale * scale) for scale, _ in affines]
-    # All shifts end in one bias, that of the coarsest level, where it is cheapest.
-    return [conv1x1(matrix) for matrix in matrices[:-1]] + [conv1x1(matrices[-1], shift)]
+    shift = sum_scale * torch.stack([shift for _, shift in affines]).sum(0) + sum_shift
+    state = {
+        f"pointwise.{level}.weight": (ghost * (sum_scale * scale))[:, :, None, None]
+        for level, (scale, _) in enumerate(affines)
+    }
+    return state | {f"pointwise.{len(affines) - 1}.bias": ghost @ shift}
 
 
-def split_ghost_input(conv: nn.Module, cheap_norm: nn.Module) -> tuple[nn.Conv2d, nn.Conv2d]:
-    """Split a 1×1 convolution that reads a ghost module into its primary half and its cheap half.
+class FrozenNorms(nn.Module):
+    """Hair logits of a student that is being trained with the statistics of its batch norms frozen.
 
-    The cheap half takes the ghost module's last batch norm into itself, shift included.
+    Computes in the inference form, whose weights are made anew from the student's at every call and carry gradients
+    to them: in training twice as quick as the form with batch norms. Stochastic depth stays.
+
+    >>> student = EffiSegNet().train()
+    >>> FrozenNorms(student)(student, torch.zeros(1, 3, 224, 224)).mean().backward()
+    >>> student.conv1.weight.grad is None
+    False
     """
-    assert isinstance(conv, nn.Conv2d)
-    primary, cheap = conv.weight[:, :, 0, 0].chunk(2, dim=1)
-    scale, shift = norm_affine(cheap_norm)
-    return conv1x1(primary), conv1x1(cheap * scale, cheap @ shift)
+
+    def __init__(self, student: EffiSegNet) -> None:
+        super().__init__()
+        self.form = InferenceEffiSegNet(student, fold=True).train()
+
+    def forward(self, student: EffiSegNet, x: Tensor) -> Tensor:
+        state = {f"form.{name}": value for name, value in rewritten_state(student, fold=True).items()}
+        return torch.func.functional_call(Logits(self.form), state, (x,))
+
+
+class Logits(nn.Module):
+    """A student whose call gives logits."""
+
+    def __init__(self, form: InferenceEffiSegNet) -> None:
+        super().__init__()
+        self.form = form
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.form.logits(x)

@@ -19,8 +19,12 @@ SAFETENSORS = ".safetensors"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
 
 
-def read_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_state(path: str | Path, key: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a state dict and its metadata from safetensors or a weights-only pickle; nothing else is ever unpickled.
+
+    Args:
+        path: ``.safetensors``, or a pickle of one of the suffixes in `PICKLES`.
+        key: where a pickle is a mapping with this key, the state dict is what stands there.
 
     Raises:
         InputError: no such file, another suffix, or not a state dict of tensors.
@@ -46,6 +50,8 @@ def read_state(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"checkpoint {path}: not loadable as a weights-only pickle ({type(error).__name__}); it is damaged, or "
             "holds more than tensors in plain containers"
         ) from error
+    if key is not None and isinstance(state, Mapping) and key in state:
+        state = state[key]
     if not isinstance(state, Mapping):
         raise InputError(f"checkpoint {path}: expected a state dict (name → tensor), got {type(state).__name__}")
     for name, value in state.items():

@@ -1,38 +1,42 @@
-"""Finding pairs, holding some out, augmenting them, and serving the same batches again."""
+"""Finding pairs in both layouts, splitting them, holding them in memory, drawing batches."""
+
+import shutil
 
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from ohlora_fast.distill.data import Augmentation, Pair, Photos, find_pairs, hold_out
+from ohlora_fast.distill.data import Batches, Pair, ScoringPhotos, TrainingPhotos, find_pairs, fingerprint, split
 from ohlora_fast.errors import InputError
+from ohlora_fast.teacher.soft_labels import Row, write_ledger
 
 
 @pytest.fixture
-def folder(tmp_path):
-    """Twelve photos whose hair is the bright half: six of source a, six of source b, of different sizes."""
-    rng = np.random.default_rng(0)
-    for part in ("images", "masks"):
-        (tmp_path / part).mkdir()
-    for index in range(12):
-        height, width = 60 + 5 * index, 100 - 4 * index
-        mask = np.zeros((height, width), np.uint8)
-        mask[: height // 2] = 255
-        image = np.where(mask[..., None] > 0, 230, 20) + rng.integers(0, 20, (height, width, 3))
-        name = f"{'ab'[index % 2]}_{index:02d}"
-        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), image.astype(np.uint8))
-        cv2.imwrite(str(tmp_path / "masks" / f"{name}.png"), mask)
-    return tmp_path
+def folder(blobs, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(blobs, tmp_path / "pairs")
 
 
-def test_pairs_are_found_and_loaded(folder):
-    pairs = find_pairs(folder)
-    assert [pair.source for pair in pairs] == ["a"] * 6 + ["b"] * 6
+@pytest.fixture
+def labelled(tmp_path):
+    """The layout that `ohlora-fast label` writes."""
+    folder = tmp_path / "labelled"
+    folder.mkdir()
+    for index in range(3):
+        cv2.imwrite(str(folder / f"face_{index:06d}.png"), np.full((224, 224, 3), index, np.uint8))
+        cv2.imwrite(str(folder / f"parsing_hair_label_{index:06d}.png"), np.full((224, 224), 100 + index, np.uint8))
+    return folder
+
+
+def test_pairs_are_found_and_loaded(blobs):
+    pairs = find_pairs(blobs)
+    assert len(pairs) == 24
+    assert [pair.source for pair in pairs] == ["a"] * 18 + ["b"] * 6
     image, mask = pairs[0].load()
-    assert image.shape == (60, 100, 3)
-    assert mask.shape == (60, 100)
-    assert set(np.unique(mask)) == {0, 255}
+    assert image.shape == (64, 48, 3)
+    assert mask.shape == (64, 48)
+    assert image[mask == 255].min() > 200 > 80 > image[mask == 0].max()
 
 
 def test_colours_are_rgb(tmp_path):
@@ -43,86 +47,148 @@ def test_colours_are_rgb(tmp_path):
     assert find_pairs(tmp_path)[0].load()[0][0, 0].tolist() == [255, 0, 0]
 
 
-def test_wrong_folders_are_named(tmp_path, folder):
-    with pytest.raises(InputError, match="no such folder"):
+def test_pair_source_is_the_name_up_to_the_underscore(folder):
+    for part in ("images", "masks"):
+        shutil.copy(folder / part / "a_01.png", folder / part / "plain.png")
+    assert Pair("plain", "plain", folder / "images/plain.png", folder / "masks/plain.png") in find_pairs(folder)
+
+
+def test_recorded_layout_is_found(labelled):
+    pairs = find_pairs(labelled)
+    assert [pair.name for pair in pairs] == ["face_000000", "face_000001", "face_000002"]
+    assert {pair.source for pair in pairs} == {"face"}
+    image, mask = pairs[2].load()
+    assert image[0, 0].tolist() == [2, 2, 2]
+    assert mask[0, 0] == 102
+    rows = [Row(index, f"/x/{source}_{index}.jpg", source, "t", "0", "") for index, source in enumerate("abac")]
+    write_ledger(labelled, rows)  # the last is still to be labelled
+    assert [pair.source for pair in find_pairs(labelled)] == ["a", "b", "a"]
+
+
+def test_wrong_folders_are_named(tmp_path, folder, labelled):
+    with pytest.raises(InputError, match="nowhere: no such folder"):
         find_pairs(tmp_path / "nowhere")
-    (folder / "masks" / "a_00.png").unlink()
-    with pytest.raises(InputError, match=r"a_00.png: missing, .*1 masks missing in all"):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: holds no pairs; expected .*images/NAME.jpg"):
+        find_pairs(tmp_path / "empty")
+    (folder / "masks" / "a_01.png").unlink()
+    with pytest.raises(InputError, match=r"images/a_01.png: lacks a mask of the same name \(1 such files in all\)"):
         find_pairs(folder)
+    (folder / "images" / "a_01.png").unlink()
+    (folder / "images" / "a_02.png").unlink()
+    with pytest.raises(InputError, match=r"masks/a_02.png: lacks a photo"):
+        find_pairs(folder)
+    shutil.rmtree(folder / "masks")
+    with pytest.raises(InputError, match="masks: no such folder"):
+        find_pairs(folder)
+    (folder / "masks").mkdir()
     for path in (folder / "images").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="holds no photos"):
+        find_pairs(folder)
+    (labelled / "face_000001.png").unlink()
+    with pytest.raises(InputError, match=r"parsing_hair_label_000001.png: lacks a photo"):
+        find_pairs(labelled)
+
+
+def test_photos_that_differ_in_suffix_alone_are_refused(folder):
+    shutil.copy(folder / "images" / "a_01.png", folder / "images" / "a_01.webp")
+    with pytest.raises(InputError, match=r"a_01.webp: shares its mask's name with a_01.png"):
         find_pairs(folder)
 
 
 def test_pairs_that_do_not_fit_or_cannot_be_read_are_named(folder):
     pair = find_pairs(folder)[0]
     cv2.imwrite(str(pair.mask), np.zeros((9, 9), np.uint8))
-    with pytest.raises(InputError, match=r"a_00.png: is 9×9, but its photo a_00.png is 100×60"):
-        pair.load()
+    with pytest.raises(InputError, match=r"a_01.png: is 9×9, but its photo a_01.png is 48×64"):
+        TrainingPhotos(find_pairs(folder))
     pair.image.write_bytes(b"")
-    with pytest.raises(InputError, match=r"a_00.png: not a readable image"):
+    with pytest.raises(InputError, match=r"a_01.png: not a readable image"):
         pair.load()
 
 
-def test_holding_out_depends_on_names_alone(folder):
-    pairs = find_pairs(folder)
-    train, held = hold_out(pairs, 0.4)
-    assert held
-    assert sorted(train + held, key=lambda pair: pair.name) == pairs
-    assert hold_out(pairs[::-1], 0.4)[1] == held[::-1]
-    assert hold_out(pairs, 0.0) == (pairs, [])
+def test_splitting_depends_on_names_alone(blobs):
+    pairs = find_pairs(blobs)
+    parts = split(pairs, 0.3, 0.2)
+    assert all(parts)
+    assert sorted((pair for part in parts for pair in part), key=lambda pair: pair.name) == pairs
+    assert split(pairs[::-1], 0.3, 0.2) == [part[::-1] for part in parts]
+    assert set(split(pairs[:12], 0.3, 0.2)[0]) <= set(parts[0])
+    assert split(pairs, 0.0, 0.0)[2] == pairs
 
 
-def test_augmented_mask_stays_on_the_hair(folder):
-    image, mask = find_pairs(folder)[0].load()
-    for seed in range(20):
-        augment = Augmentation(tint=0, brightness=0, contrast=0, mirror=1)
-        bent, where = augment(image, mask, np.random.default_rng(seed))
-        assert bent.shape == (224, 224, 3)
-        assert where.shape == (224, 224)
-        assert bent[where == 255].mean() > 190
-        assert bent[where == 0].mean() < 60
+def test_a_small_share_still_gets_a_pair(blobs):
+    validation, test, training = split(find_pairs(blobs), 0.001, 0.001)
+    assert (len(validation), len(test), len(training)) == (1, 1, 22)
 
 
-def test_without_augmentation_the_photo_is_only_squashed(folder):
-    names = ("flip", "rotation", "scale", "aspect", "shift", "brightness", "contrast", "saturation", "tint")
-    still = Augmentation(mirror=1, grey=0, blur=0, **dict.fromkeys(names, 0))
-    image, mask = find_pairs(folder)[0].load()
-    bent, where = still(image, mask, np.random.default_rng(0))
-    inner = np.s_[4:-4, 4:-4]  # at the border, mirroring and OpenCV's resize differ
-    assert np.abs(bent.astype(int) - cv2.resize(image, (224, 224)))[inner].max() <= 6
-    assert np.abs(where.astype(int) - cv2.resize(mask, (224, 224)))[inner].max() <= 8
+def test_fingerprints_tell_sets_of_pairs_apart(blobs):
+    pairs = find_pairs(blobs)
+    assert fingerprint(pairs) == fingerprint(find_pairs(blobs))
+    assert fingerprint(pairs) != fingerprint(pairs[1:])
 
 
-def test_batches_are_a_function_of_seed_and_step(folder):
-    pairs = find_pairs(folder)
-    photos, again = (Photos(pairs, 4, {"a": 2}, seed=3) for _ in range(2))
-    assert photos.steps_per_epoch == 18 // 4
-    served = list(photos.batches(0, 9))
-    assert len(served) == 9
-    images, masks = served[5]
-    assert images.shape == (4, 3, 224, 224)
-    assert masks.shape == (4, 1, 224, 224)
-    assert -1 <= images.min() < images.max() <= 1
-    resumed = next(iter(again.batches(5, 9)))
-    assert torch.equal(images, resumed[0])
-    assert torch.equal(masks, resumed[1])
-    assert not torch.equal(images, Photos(pairs, 4, {"a": 2}, seed=4).load(5)[0])
+def test_training_photos_are_squashed_in_memory(blobs):
+    photos = TrainingPhotos(find_pairs(blobs))
+    image, mask = photos[3]
+    assert (len(photos), image.shape, mask.shape) == (24, (3, 256, 256), (1, 256, 256))
+    assert image.dtype == mask.dtype == torch.uint8
+    assert image[:, mask[0] == 255].float().mean() > 210
+    assert image[:, mask[0] == 0].float().mean() < 60
 
 
-def test_a_repeated_source_is_drawn_that_often(folder):
-    photos = Photos(find_pairs(folder), 6, {"a": 3})
-    counts = np.bincount(photos.order, minlength=12)
-    assert counts.tolist() == [3] * 6 + [1] * 6
+def test_a_teacher_is_mixed_into_the_masks_and_asked_about_both_sides(blobs):
+    photos = TrainingPhotos(find_pairs(blobs))
+    masks = photos.masks.clone()
+
+    def leftist(x):
+        """Hair in the left half, wherever the face looks."""
+        assert x.shape[1:] == (3, 224, 224)
+        assert -1 <= x.min() < x.max() <= 1
+        answer = torch.zeros(len(x), 1, 224, 224)
+        answer[..., :112] = 1
+        return answer
+
+    photos.mix(leftist, 0.25)
+    expected = 0.75 * masks.float() + 0.25 * 127.5  # both halves alike, as the mirror image answers the other way
+    assert (photos.masks.float() - expected).abs().max() <= 1
 
 
-def test_a_batch_larger_than_the_data_is_refused(folder):
-    with pytest.raises(InputError, match="batch: got 13"):
-        Photos(find_pairs(folder), 13)
+def test_scoring_photos_keep_the_masks_own_size(blobs):
+    image, mask, source = ScoringPhotos(find_pairs(blobs))[0]
+    assert (image.shape, mask.shape, source) == ((224, 224, 3), (64, 48), "a")
 
 
-def test_pair_source_is_the_name_up_to_the_underscore(folder):
-    (folder / "images" / "plain.png").write_bytes((folder / "images" / "a_00.png").read_bytes())
-    (folder / "masks" / "plain.png").write_bytes((folder / "masks" / "a_00.png").read_bytes())
-    assert Pair("plain", "plain", folder / "images" / "plain.png", folder / "masks" / "plain.png") in find_pairs(folder)
+def test_batches_are_a_function_of_seed_and_epoch():
+    sources = ["a"] * 13 + ["b"] * 4
+    one = list(Batches(sources, 4, seed=3, epoch=2))
+    assert one == list(Batches(sources, 4, seed=3, epoch=2))
+    assert one[2:] == list(Batches(sources, 4, seed=3, epoch=2, first=2))
+    assert len(Batches(sources, 4, first=2)) == 4
+    assert one != list(Batches(sources, 4, seed=4, epoch=2))
+    assert one != list(Batches(sources, 4, seed=3, epoch=1))
+    drawn = [index for batch in one for index in batch]
+    assert len(set(drawn)) == len(drawn) == 16
+
+
+def test_balanced_batches_draw_sources_equally():
+    sources = ["a"] * 90 + ["b"] * 10
+    counts = np.zeros(100, int)
+    for epoch in range(20):
+        drawn = np.array(list(Batches(sources, 10, balance=True, epoch=epoch))).ravel()
+        assert (drawn >= 90).sum() == 50
+        counts += np.bincount(drawn, minlength=100)
+    assert counts.min() > 0
+    assert set(counts[90:]) == {100}
+
+
+def test_processes_share_each_batch():
+    sources = ["a"] * 40
+    alone = [sorted(batch) for batch in Batches(sources, 8, seed=1)]
+    ranks = [list(Batches(sources, 4, seed=1, rank=rank, world=2)) for rank in (0, 1)]
+    assert [sorted(one + other) for one, other in zip(*ranks, strict=True)] == alone
+
+
+def test_a_batch_larger_than_the_data_is_refused():
+    with pytest.raises(InputError, match="batch: got 13 on 2 devices, but there are only 24 training photos"):
+        Batches(["a"] * 24, 13, world=2)

@@ -1,6 +1,8 @@
-"""Training on a toy: it learns, and a run that was killed ends where an unbroken one does."""
+"""Training on blobs: it learns, and a run that was killed ends where an unbroken one does."""
 
 import csv
+import json
+import math
 import os
 import shutil
 import signal
@@ -9,124 +11,255 @@ import sys
 import time
 from dataclasses import replace
 
-import cv2
-import numpy as np
+import lightning.pytorch as pl
 import pytest
 import torch
 
 from ohlora_fast.cli import main
-from ohlora_fast.distill.train import Settings, Trainer
+from ohlora_fast.distill.settings import Settings
+from ohlora_fast.distill.train import BEST, CHECKPOINT, LAST, LOG, Run, distill
 from ohlora_fast.errors import InputError
-from ohlora_fast.student.weights import load_student, read_state
+from ohlora_fast.student.model import EffiSegNet
+from ohlora_fast.student.weights import load_student, read_state, save_student
 
-TINY = Settings(head_channels=8, epochs=2, batch=4, held_out=0.2, pretrained=False, repeat={})
+TINY = Settings(
+    start="scratch", head_channels=8, epochs=2, batch=4, validation=0.2, frozen_norms=False, augmentation="none"
+)
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """Photos of a bright blob, the hair, before a dark ground."""
-    folder = tmp_path_factory.mktemp("data")
-    rng = np.random.default_rng(0)
+class PowerCut(Exception):
+    pass
+
+
+class CutAfter(pl.Callback):
+    """Ends the process's training after a step, when its checkpoint has been written."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == self.step:
+            raise PowerCut
+
+
+class BrokenRun(Run):
+    """A run whose power is cut after some steps."""
+
+    cut = 0
+
+    def trainer(self, max_steps):
+        trainer = super().trainer(max_steps)
+        trainer.callbacks.insert(0, CutAfter(self.cut))
+        return trainer
+
+
+def rows(run):
+    """The log of a run, without the time."""
+    with (run / LOG).open(newline="") as stream:
+        return [{**row, "time": ""} for row in csv.DictReader(stream)]
+
+
+def same_weights(one, other):
+    one, other = read_state(one)[0], read_state(other)[0]
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        replace(TINY, augmentation="strong"),
+        replace(TINY, frozen_norms=True),
+        replace(TINY, schedule="exponential", ema_decay=0.0, loss="soft-bce", balance=False),
+    ],
+    ids=["batch norms", "frozen norms", "exponential, no averaging"],
+)
+def test_a_cut_run_resumes_and_ends_as_an_unbroken_one(blobs, tmp_path, settings):
+    Run(blobs, tmp_path / "unbroken", settings).fit()
+    steps = int(rows(tmp_path / "unbroken")[0]["step"])
+    for cut in (2, steps + 1):  # within the first epoch and the second
+        broken = BrokenRun(blobs, tmp_path / "broken", settings, checkpoint_seconds=0)
+        broken.cut = cut
+        with pytest.raises(PowerCut):
+            broken.fit()
+    Run(blobs, tmp_path / "broken", settings).fit()
+    assert same_weights(tmp_path / "unbroken" / LAST, tmp_path / "broken" / LAST)
+    assert same_weights(tmp_path / "unbroken" / BEST, tmp_path / "broken" / BEST)
+    assert rows(tmp_path / "unbroken") == rows(tmp_path / "broken")
+    assert [row["epoch"] for row in rows(tmp_path / "broken")] == ["1", "2"]
+
+
+def test_a_finished_run_is_not_trained_again(blobs, tmp_path):
+    Run(blobs, tmp_path / "run", TINY).fit()
+    before = (tmp_path / "run" / CHECKPOINT).stat().st_mtime_ns
+    Run(blobs, tmp_path / "run", TINY).fit()
+    assert (tmp_path / "run" / CHECKPOINT).stat().st_mtime_ns == before
+    assert len(rows(tmp_path / "run")) == 2
+
+
+def test_it_learns_the_blobs_and_reports(blobs, tmp_path):
+    settings = replace(TINY, start="bundled", frozen_norms=True, epochs=5, ema_decay=0.5)
+    report = distill(blobs, tmp_path / "run", settings)
+    log = rows(tmp_path / "run")
+    assert float(log[-1]["train_loss"]) < 0.8 * float(log[0]["train_loss"])
+    assert float(log[-1]["iou"]) > max(0.5, float(log[0]["iou"]))
+    assert float(log[-1]["iou"]) == pytest.approx((float(log[-1]["iou_a"]) + float(log[-1]["iou_b"])) / 2, abs=1e-5)
+    best = max(float(row["iou"]) for row in log)
+    text = report.with_suffix(".md").read_text()
+    assert "dice+bce" in text
+    assert load_student(tmp_path / "run" / BEST).head_channels == 64
+    assert best >= float(log[-1]["iou"])
+    assert (report.parent / "curves.png").is_file()
+    assert any((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_weights_are_averaged(blobs, tmp_path):
+    """With a decay of 1 the average stays where the first step left it, however far the student goes."""
+    for epochs in (1, 3):
+        Run(blobs, tmp_path / str(epochs), replace(TINY, epochs=epochs, ema_decay=1.0, schedule="exponential")).fit()
+    assert same_weights(tmp_path / "1" / LAST, tmp_path / "3" / LAST)
+    Run(blobs, tmp_path / "none", replace(TINY, epochs=3, ema_decay=0.0, schedule="exponential")).fit()
+    assert not same_weights(tmp_path / "1" / LAST, tmp_path / "none" / LAST)
+
+
+def test_frozen_norms_keep_their_statistics(blobs, tmp_path):
+    start = tmp_path / "start.safetensors"
+    torch.manual_seed(0)
+    student = EffiSegNet(head_channels=8)
+    save_student(student, start)
+    Run(blobs, tmp_path / "run", replace(TINY, frozen_norms=True, start=str(start), ema_decay=0.0)).fit()
+    before, after = read_state(start)[0], read_state(tmp_path / "run" / LAST)[0]
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    for name in before:
+        assert torch.equal(before[name], after[name]) == name.endswith(statistics), name
+
+
+def test_early_stopping(blobs, tmp_path):
+    """Rates so small that no epoch is better than the first."""
+    settings = replace(TINY, epochs=9, patience=2, encoder_lr=1e-12, head_lr=1e-12, schedule="exponential")
+    Run(blobs, tmp_path / "run", replace(settings, ema_decay=0.0, frozen_norms=True)).fit()
+    assert len(rows(tmp_path / "run")) < 9
+
+
+def test_max_steps_end_within_an_epoch_and_may_be_raised(blobs, tmp_path):
+    distill(blobs, tmp_path / "run", TINY, max_steps=3, checkpoint_seconds=0)
+    assert [(row["epoch"], row["step"]) for row in rows(tmp_path / "run")] == [("1", "3")]
+    distill(blobs, tmp_path / "run", TINY)
+    Run(blobs, tmp_path / "unbroken", TINY).fit()
+    assert rows(tmp_path / "run") == rows(tmp_path / "unbroken")
+    assert same_weights(tmp_path / "run" / LAST, tmp_path / "unbroken" / LAST)
+
+
+def test_losses_are_compared(blobs, tmp_path):
+    report = distill(blobs, tmp_path / "runs", TINY, ("mse", "soft-bce", "kl"), max_steps=1)
+    text = report.with_suffix(".md").read_text()
+    for loss in ("mse", "soft-bce", "kl"):
+        assert json.loads((tmp_path / "runs" / loss / "settings.json").read_text())["loss"] == loss
+        assert loss in text
+
+
+def test_another_runs_folder_is_refused(blobs, tmp_path):
+    Run(blobs, tmp_path / "run", TINY)
+    with pytest.raises(InputError, match=r"run: holds a run with other settings \(epochs: 2 there, 3 now; seed: 0 th"):
+        Run(blobs, tmp_path / "run", replace(TINY, epochs=3, seed=1))
+    more = shutil.copytree(blobs, tmp_path / "more")
     for part in ("images", "masks"):
-        (folder / part).mkdir()
-    for index in range(12):
-        mask = np.zeros((64, 64), np.uint8)
-        cv2.circle(mask, tuple(int(v) for v in rng.integers(20, 44, 2)), int(rng.integers(10, 20)), 255, -1)
-        image = np.where(mask[..., None] > 0, 220, 30) + rng.integers(0, 30, (64, 64, 3))
-        cv2.imwrite(str(folder / "images" / f"toy_{index:02d}.png"), image.astype(np.uint8))
-        cv2.imwrite(str(folder / "masks" / f"toy_{index:02d}.png"), mask)
-    return folder
+        shutil.copy(more / part / "a_01.png", more / part / "a_99.png")
+    with pytest.raises(InputError, match=r"other settings \(data: '24 pairs"):
+        Run(more, tmp_path / "run", TINY)
+    (tmp_path / "run" / "settings.json").write_text("{")
+    with pytest.raises(InputError, match=r"settings.json: damaged"):
+        Run(blobs, tmp_path / "run", TINY)
 
 
-class Killed(Exception):
-    """Stands for a power cut."""
+def test_a_damaged_checkpoint_is_named(blobs, tmp_path):
+    run = Run(blobs, tmp_path / "run", TINY)
+    (tmp_path / "run" / CHECKPOINT).write_bytes(b"no checkpoint")
+    with pytest.raises(InputError, match=r"checkpoint.ckpt: not a readable checkpoint .* remove it to train anew"):
+        run.fit()
 
 
-def test_a_killed_run_resumes_and_ends_as_an_unbroken_one(data, tmp_path, monkeypatch):
-    Trainer(data, tmp_path / "unbroken", TINY).fit(checkpoint_every=1)
-
-    broken = Trainer(data, tmp_path / "broken", TINY)
-    train_step = broken.train_step
-
-    def until_third(images, masks):
-        if broken.step == 3:
-            raise Killed
-        return train_step(images, masks)
-
-    broken.train_step = until_third
-    with pytest.raises(Killed):
-        broken.fit(checkpoint_every=1)
-    resumed = Trainer(data, tmp_path / "broken", TINY)
-    resumed.fit(checkpoint_every=1)
-
-    one, _ = read_state(tmp_path / "unbroken" / "last.safetensors")
-    other, _ = read_state(tmp_path / "broken" / "last.safetensors")
-    assert all(torch.equal(one[name], other[name]) for name in one)
-    rows = [[row for row in csv.DictReader((tmp_path / run / "log.csv").open())] for run in ("unbroken", "broken")]
-    for unbroken, broken_row in zip(*rows, strict=True):
-        assert {**unbroken, "time": ""} == {**broken_row, "time": ""}
-    assert [row["epoch"] for row in rows[1]] == ["1", "2"]
-
-
-def test_it_learns_the_toy(data, tmp_path):
-    settings = replace(TINY, epochs=12)
-    best = Trainer(data, tmp_path / "run", settings).fit()
-    rows = list(csv.DictReader((tmp_path / "run" / "log.csv").open()))
-    assert float(rows[-1]["loss"]) < 0.8 * float(rows[0]["loss"])
-    assert all(0 <= float(row["iou_toy"]) <= 1 for row in rows)
-    assert load_student(best).head_channels == 8
-
-
-def test_another_runs_folder_is_refused(data, tmp_path):
-    Trainer(data, tmp_path / "run", TINY)
-    other = Settings(head_channels=8, epochs=3, batch=4, held_out=0.2, pretrained=False, repeat={}, seed=1)
-    with pytest.raises(InputError, match=r"run: holds a run with other settings \(epochs, seed\)"):
-        Trainer(data, tmp_path / "run", other)
-    shutil.copytree(data, tmp_path / "more")
-    for part in ("images", "masks"):
-        shutil.copy(data / part / "toy_00.png", tmp_path / "more" / part / "toy_99.png")
-    with pytest.raises(InputError, match=r"other settings \(data\)"):
-        Trainer(tmp_path / "more", tmp_path / "run", TINY)
-
-
-@pytest.mark.parametrize("wrong", [{"head_stride": 3}, {"batch": 500}, {"encoder": "vgg"}])
-def test_a_refused_run_leaves_nothing_behind(data, tmp_path, wrong):
+@pytest.mark.parametrize(
+    "wrong", [{"head_stride": 3}, {"batch": 500}, {"encoder": "vgg"}, {"start": "nowhere.pth"}, {"teacher": "none.pth"}]
+)
+def test_a_refused_run_leaves_nothing_behind(blobs, tmp_path, wrong):
     with pytest.raises(InputError):
-        Trainer(data, tmp_path / "run", replace(TINY, **wrong))
+        Run(blobs, tmp_path / "run", replace(TINY, **wrong))
     with pytest.raises(InputError, match="device: 'gpu'"):
-        Trainer(data, tmp_path / "run", TINY, device="gpu")
+        Run(blobs, tmp_path / "run", TINY, device="gpu")
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_command_line_trains_is_interrupted_and_goes_on(data, tmp_path, capsys):
-    command = ["distill", str(data), "-o", str(tmp_path / "run"), "--epochs", "8", "--batch", "4", "--from-scratch"]
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint(blobs, tmp_path):
+    Run(blobs, tmp_path / "run", TINY).fit(max_steps=1)
+    run = Run(blobs, tmp_path / "spoilt", TINY, checkpoint_seconds=0)
+    run.module.loss = lambda logits, target: logits.mean() * (math.nan if run.module.global_step == 2 else 1)
+    with pytest.raises(InputError, match="spoilt: the loss is nan at step 3; the last checkpoint is kept"):
+        run.fit()
+    stored = torch.load(tmp_path / "spoilt" / CHECKPOINT, weights_only=True)
+    assert stored["global_step"] == 2
+    assert all(value.isfinite().all() for value in stored["state_dict"].values())
+
+
+def test_a_teacher_sets_the_targets(blobs, tmp_path):
+    teacher = tmp_path / "teacher.safetensors"
+    torch.manual_seed(0)
+    save_student(EffiSegNet(head_channels=8), teacher)
+    plain = Run(blobs, tmp_path / "plain", TINY)
+    taught = Run(blobs, tmp_path / "taught", replace(TINY, teacher=str(teacher), teacher_weight=1.0))
+    assert plain.photos.masks.float().std() > 80
+    assert taught.photos.masks.float().std() < 60
+
+
+def command_line(data, run, *options):
+    tiny = "--start scratch --head-channels 8 --batch 4 --validation 0.2 --augmentation none --no-frozen-norms"
+    return ["distill", str(data), "-o", str(run), *tiny.split(), *options]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGINT], ids=["SIGKILL", "SIGINT"])
+def test_command_line_goes_on_after_a_signal(blobs, tmp_path, capsys, signal_number):
+    command = command_line(blobs, tmp_path / "run", "--epochs", "9", "--checkpoint-seconds", "0")
     process = subprocess.Popen(
         [sys.executable, "-m", "ohlora_fast.cli", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     for _ in range(1200):
-        if (tmp_path / "run" / "checkpoint.pt").is_file() or process.poll() is not None:
+        if (tmp_path / "run" / CHECKPOINT).is_file() or process.poll() is not None:
             break
         time.sleep(0.1)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, signal_number)
     _, errors = process.communicate(timeout=120)
     assert "Traceback" not in errors
-    assert process.returncode == 130
-    assert "goes on from" in errors.splitlines()[-1]
-    step = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)["step"]
-    assert step > 0
-    assert main(command) == 0
+    if signal_number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "the same command goes on from the last checkpoint" in errors.splitlines()[-1]
+    step = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)["global_step"]
+    assert 0 < step < 36
+    assert main([*command, "--max-steps", str(step + 2)]) == 0
     captured = capsys.readouterr()
-    assert "best student:" in captured.out
-    assert f"at step {step} of " in captured.out + captured.err
-    assert load_student(tmp_path / "run" / "best.safetensors").encoder_name == "efficientnet-lite0"
-    assert main(["evaluate", str(data), "--checkpoint", str(tmp_path / "run" / "best.safetensors")]) == 0
-    assert "toy: mean IoU 0." in capsys.readouterr().out
+    assert f"at step {step}" in captured.out
+    assert "report.html" in captured.out
+    assert (tmp_path / "run" / "report" / "report.html").is_file()
 
 
-def test_command_line_names_bad_data(tmp_path, capsys):
-    assert main(["distill", str(tmp_path / "nowhere"), "-o", str(tmp_path / "run")]) == 1
-    errors = capsys.readouterr().err
-    assert "nowhere: no such folder" in errors
-    assert errors.count("\n") == 1
+def test_command_line_names_bad_input(blobs, tmp_path, capsys):
+    for arguments, message in (
+        ([str(tmp_path / "nowhere")], "nowhere: no such folder"),
+        ([str(blobs), "--preset", "best"], "preset: got 'best'"),
+        ([str(blobs), "--loss", "focal"], "loss: got 'focal'"),
+    ):
+        assert main(["distill", *arguments, "-o", str(tmp_path / "run")]) == 1
+        errors = capsys.readouterr().err
+        assert message in errors
+        assert errors.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a second process over gloo, tried on Linux")
+def test_two_processes_train_together(blobs, tmp_path):
+    command = command_line(blobs, tmp_path / "run", "--batch", "2", "--epochs", "1", "--devices", "2")
+    done = subprocess.run(
+        [sys.executable, "-m", "ohlora_fast.cli", *command], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(rows(tmp_path / "run")) == 1
+    assert done.stdout.count("report.html") == 1

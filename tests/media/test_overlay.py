@@ -26,3 +26,18 @@ def test_overlay_for_every_value(channels: int) -> None:
     np.testing.assert_array_equal(result[..., 2], (55 * photo) // 100)
     if channels == 4:
         np.testing.assert_array_equal(result[..., 3], photo)
+
+
+def test_two_masks_are_green_and_blue_and_sky_blue_together() -> None:
+    pixels = np.full((2, 2, 3), 200, np.uint8)
+    ours, truth = np.array([[0, 255], [0, 255]], np.uint8), np.array([[0, 0], [255, 255]], np.uint8)
+    result = overlay_pixels(pixels, ours, truth)
+    dark, light = 110, 224  # 0.55 · 200, and 0.45 · 255 = 114.75 more, rounded down
+    assert result.tolist() == [[[dark, dark, dark], [dark, light, dark]], [[dark, dark, light], [dark, light, light]]]
+    np.testing.assert_array_equal(pixels, 200)
+
+
+def test_both_masks_may_be_soft_and_alpha_stays() -> None:
+    pixels = np.array([[[10, 20, 30, 7]]], np.uint8)
+    result = overlay_pixels(pixels, np.array([[100]], np.uint8), np.array([[51]], np.uint8))
+    assert result.tolist() == [[[550 // 100, (1100 + 4500) // 100, (1650 + 2295) // 100, 7]]]

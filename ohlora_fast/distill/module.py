@@ -1,0 +1,109 @@
+"""What one training step is: a LightningModule around the student."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch import Tensor
+
+from ohlora_fast.distill.augment import make_augmentation
+from ohlora_fast.distill.losses import make_loss
+from ohlora_fast.distill.metrics import iou
+from ohlora_fast.distill.settings import Settings
+from ohlora_fast.student.model import EffiSegNet
+from ohlora_fast.student.preprocess import to_input, unsquash
+from ohlora_fast.student.rewrite import FrozenNorms
+from ohlora_fast.student.weights import load_student, start_encoder
+
+Array = np.ndarray[Any, Any]
+UNTRAINED = ("encoder._conv_head.", "encoder._bn1.")
+"""Parameters of the published checkpoints that nothing reads."""
+
+
+def make_student(settings: Settings) -> EffiSegNet:
+    """The student that a run starts from.
+
+    Raises:
+        InputError: its weights cannot be had, or the variant is not allowed.
+    """
+    if settings.start not in ("imagenet", "scratch"):
+        return load_student(None if settings.start == "bundled" else settings.start)
+    torch.manual_seed(settings.seed)
+    student = EffiSegNet(settings.encoder, settings.head_stride, settings.head_channels)  # type: ignore[arg-type]
+    if settings.start == "imagenet":
+        start_encoder(student)
+    return student
+
+
+class Distillation(pl.LightningModule):
+    """A student, its losses and its optimizer.
+
+    Args:
+        settings: see `Settings`.
+        steps_per_epoch: for the one-cycle schedule.
+
+    Raises:
+        InputError: the starting point or a package is missing.
+    """
+
+    def __init__(self, settings: Settings, steps_per_epoch: int) -> None:
+        super().__init__()
+        self.settings, self.steps_per_epoch = settings, steps_per_epoch
+        self.student = make_student(settings)
+        for name, parameter in self.student.named_parameters():
+            parameter.requires_grad_(not name.startswith(UNTRAINED))
+        self.augment = make_augmentation(settings.augmentation)
+        self.loss = make_loss(settings.loss, settings.dice_weight)
+        # In a tuple, so that it is no part of what is trained, averaged and stored in checkpoints.
+        self.frozen = (FrozenNorms(self.student),) if settings.frozen_norms else ()
+        self.held: list[tuple[str, float, float]] = []  # (source, loss, IoU) of each held-out photo so far
+
+    def logits(self, x: Tensor) -> Tensor:
+        return self.frozen[0](self.student, x) if self.frozen else self.student.logits(x)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        # All chance comes from here on, so that a run that was interrupted goes on as it would have.
+        torch.manual_seed((self.settings.seed * 1_000_003 + self.global_step) * 64 + self.global_rank)
+        with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
+            images, target = self.augment(*(part.float() / 255 for part in batch))
+            x = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
+        loss = self.loss(self.logits(x), target)
+        self.log("loss", loss, prog_bar=True, logger=True)
+        return loss
+
+    def validation_step(self, batch: list[tuple[Array, Array, str]], batch_idx: int) -> None:
+        images = np.stack([image for image, _, _ in batch])
+        logits = self.student.logits(torch.from_numpy(to_input(images)).to(self.device)).float().cpu()
+        for one, (_, mask, source) in zip(logits, batch, strict=True):
+            prob = unsquash(torch.sigmoid(one[0]).numpy(), *mask.shape)
+            target = torch.from_numpy(unsquash(mask.astype(np.float32) / 255, *one.shape[1:]))[None, None]
+            self.held.append((source, float(self.loss(one[None], target)), iou(prob > 0.5, mask >= 128)))
+
+    def take_scores(self) -> dict[str, float]:
+        """The held-out photos' mean loss, mean IoU by source, and ``iou``: the mean over sources; then forget them."""
+        held, self.held = self.held, []
+        scores = {"val_loss": float(np.mean([loss for _, loss, _ in held]))}
+        for source in sorted({source for source, _, _ in held}):
+            scores[f"iou_{source}"] = float(np.mean([value for name, _, value in held if name == source]))
+        return scores | {"iou": float(np.mean([value for name, value in scores.items() if name.startswith("iou_")]))}
+
+    def configure_optimizers(self) -> Any:
+        """AdamW, with weight decay on matrices and kernels alone, and the schedule of the settings."""
+        settings, groups = self.settings, []
+        trained = [(name, value) for name, value in self.student.named_parameters() if value.requires_grad]
+        for is_encoder, lr in ((True, settings.encoder_lr), (False, settings.head_lr)):
+            chosen = [value for name, value in trained if name.startswith("encoder.") == is_encoder]
+            groups.append(
+                {"params": [p for p in chosen if p.ndim > 1], "lr": lr, "weight_decay": settings.weight_decay}
+            )
+            groups.append({"params": [p for p in chosen if p.ndim == 1], "lr": lr, "weight_decay": 0.0})
+        optimizer = torch.optim.AdamW(groups)
+        if settings.schedule == "exponential":
+            return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, settings.gamma)]
+        steps = settings.epochs * self.steps_per_epoch
+        rates: list[Any] = [group["lr"] for group in groups]
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps, pct_start=min(0.2, 250 / steps))
+        return [optimizer], [{"scheduler": cycle, "interval": "step"}]
