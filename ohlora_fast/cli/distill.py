@@ -12,9 +12,9 @@ Train a student on DATA: images/NAME.jpg with masks/NAME.png (grey values are so
 writes. RUN gets settings.json, log.csv, TensorBoard logs, a checkpoint, the best and the last student, and in the end a
 report. The same command on the same RUN goes on where it stopped. Options change the preset's settings."""
 SETTINGS = (
-    "start", "encoder", "head_stride", "head_channels", "loss", "dice_weight", "teacher", "teacher_weight", "epochs",
-    "batch", "encoder_lr", "head_lr", "ema_decay", "patience", "frozen_norms", "augmentation", "balance", "validation",
-    "test", "precision", "seed",
+    "start", "encoder", "head_stride", "head_channels", "loss", "dice_weight", "teacher", "teacher_weight", "agreement",
+    "epochs", "batch", "encoder_lr", "head_lr", "ema_decay", "patience", "frozen_norms", "augmentation", "balance",
+    "validation", "test", "precision", "seed",
 )  # fmt: skip
 """The options that are settings, by the names of both."""
 
@@ -65,6 +65,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     group.add_argument("--dice-weight", type=float, help="of the Dice part of dice+bce")
     group.add_argument("--teacher", metavar="FILE", help="a student whose map is mixed into the masks")
     group.add_argument("--teacher-weight", type=fraction, help="of its map in that mixture")
+    group.add_argument(
+        "--agreement", type=fraction, metavar="IOU", help="leave out pairs of which the teacher thinks otherwise"
+    )
     group.add_argument("--epochs", type=count)
     group.add_argument("--batch", type=count, help="photos a step and device")
     group.add_argument("--encoder-lr", type=rate, help="peak learning rate of the encoder")

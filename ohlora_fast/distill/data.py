@@ -156,12 +156,13 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(load, range(len(pairs))))
 
-    def mix(self, teacher: Callable[[Tensor], Tensor], weight: float) -> None:
+    def mix(self, teacher: Callable[[Tensor], Tensor], weight: float) -> list[float]:
         """Mix a teacher's maps into the masks: (1 − weight) · mask + weight · map.
 
         ``teacher`` takes photos (N, 3, 224, 224) in [−1, 1] and gives maps (N, 1, 224, 224) in [0, 1]; they are
-        averaged over the photo and its mirror image.
+        averaged over the photo and its mirror image. Returns the IoU of mask and map, both cut at 0.5, of each pair.
         """
+        agreements: list[float] = []
         for photos, masks in tqdm(
             list(zip(self.images.split(16), self.masks.split(16), strict=True)), "soft labels", disable=None
         ):
@@ -169,7 +170,14 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
             with torch.inference_mode():
                 soft = (teacher(x) + teacher(x.flip(-1)).flip(-1)) / 2
             soft = F.interpolate(soft, masks.shape[-2:], mode="bilinear") * 255
+            hair, found = (masks >= 128).flatten(1), (soft >= 127.5).flatten(1)
+            agreements += (1 - (hair ^ found).sum(1) / (hair | found).sum(1).clamp(min=1)).tolist()
             masks.copy_(torch.lerp(masks.float(), soft, weight).round())
+        return agreements
+
+    def keep(self, indices: Sequence[int]) -> None:
+        """Forget all pairs but these."""
+        self.images, self.masks = self.images[list(indices)], self.masks[list(indices)]
 
     def __len__(self) -> int:
         return len(self.images)

@@ -29,6 +29,8 @@ class Settings:
         dice_weight: of the Dice part of ``dice+bce``.
         teacher: path of a student's weights whose soft labels are mixed into the masks; None for the masks alone.
         teacher_weight: of the soft labels in that mixture.
+        agreement: leave out pairs whose mask and soft label, both cut at 0.5, have a lower IoU than this: most of them
+            are labelled wrongly.
         epochs: at most this many; an epoch draws as many photos as there are.
         batch: photos a step, on each device.
         encoder_lr: peak learning rate of the encoder.
@@ -56,7 +58,8 @@ class Settings:
     loss: str = "dice+bce"
     dice_weight: float = 1.0
     teacher: str | None = None
-    teacher_weight: float = 0.5
+    teacher_weight: float = 0.4
+    agreement: float = 0.5
     epochs: int = 16
     batch: int = 16
     encoder_lr: float = 2e-4
@@ -86,7 +89,7 @@ class Settings:
         for name in ("dice_weight", "weight_decay", "clip", "patience"):
             if not getattr(self, name) >= 0:
                 raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers from 0 on")
-        for name in ("teacher_weight", "ema_decay", "validation", "test"):
+        for name in ("teacher_weight", "agreement", "ema_decay", "validation", "test"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers from 0 to 1")
         if not self.validation or self.validation + self.test >= 1:

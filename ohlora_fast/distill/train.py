@@ -72,12 +72,21 @@ class Run:
         self.batches(0)
         self.photos = TrainingPhotos(self.training)
         if settings.teacher:
-            teacher = InferenceEffiSegNet(load_student(settings.teacher), fold=True)
-            self.photos.mix(teacher, settings.teacher_weight)
+            self.learn_from(InferenceEffiSegNet(load_student(settings.teacher), fold=True))
         self.module = Distillation(settings, len(self.batches(0)))
         # All that can be refused has been: from here on the folder is this run's.
         self.folder.mkdir(parents=True, exist_ok=True)
         write_json(self.folder / SETTINGS, self.wanted)
+
+    def learn_from(self, teacher: InferenceEffiSegNet) -> None:
+        """Mix the teacher's soft labels into the masks, and leave out the pairs that it contradicts."""
+        agreements = self.photos.mix(teacher, self.settings.teacher_weight)
+        kept = [index for index, agreement in enumerate(agreements) if agreement >= self.settings.agreement]
+        self.photos.keep(kept)
+        before, self.training = len(agreements), [self.training[index] for index in kept]
+        print(
+            f"{before - len(kept)} of {before} training pairs left out: the teacher contradicts their masks", flush=True
+        )
 
     def refuse_another(self) -> None:
         """Make sure that what the folder holds, if anything, has these settings and this data."""

@@ -149,9 +149,13 @@ def test_a_teacher_is_mixed_into_the_masks_and_asked_about_both_sides(blobs):
         answer[..., :112] = 1
         return answer
 
-    photos.mix(leftist, 0.25)
+    agreements = photos.mix(leftist, 0.25)
     expected = 0.75 * masks.float() + 0.25 * 127.5  # both halves alike, as the mirror image answers the other way
     assert (photos.masks.float() - expected).abs().max() <= 1
+    assert agreements == pytest.approx((masks >= 128).float().mean((1, 2, 3)).tolist())  # all counts as hair
+    photos.keep([3, 5])
+    assert len(photos) == 2
+    assert (photos.masks[1].float() - expected[5]).abs().max() <= 1
 
 
 def test_scoring_photos_keep_the_masks_own_size(blobs):

@@ -11,6 +11,7 @@ import sys
 import time
 from dataclasses import replace
 
+import cv2
 import lightning.pytorch as pl
 import pytest
 import torch
@@ -205,9 +206,23 @@ def test_a_teacher_sets_the_targets(blobs, tmp_path):
     torch.manual_seed(0)
     save_student(EffiSegNet(head_channels=8), teacher)
     plain = Run(blobs, tmp_path / "plain", TINY)
-    taught = Run(blobs, tmp_path / "taught", replace(TINY, teacher=str(teacher), teacher_weight=1.0))
+    settings = replace(TINY, teacher=str(teacher), teacher_weight=1.0, agreement=0.0)
+    taught = Run(blobs, tmp_path / "taught", settings)
     assert plain.photos.masks.float().std() > 80
     assert taught.photos.masks.float().std() < 60
+
+
+def test_pairs_that_the_teacher_contradicts_are_left_out(blobs, tmp_path):
+    data = shutil.copytree(blobs, tmp_path / "data")
+    wrong = data / "masks" / "a_01.png"
+    cv2.imwrite(str(wrong), 255 - cv2.imread(str(wrong), cv2.IMREAD_GRAYSCALE))
+    Run(blobs, tmp_path / "teacher", replace(TINY, start="bundled", frozen_norms=True, epochs=5, ema_decay=0.5)).fit()
+    settings = replace(TINY, start="bundled", teacher=str(tmp_path / "teacher" / BEST))
+    run = Run(data, tmp_path / "run", settings)
+    names = [pair.name for pair in run.training]
+    assert "a_01" not in names
+    assert len(names) >= 15
+    assert len(run.photos) == len(names)
 
 
 def command_line(data, run, *options):
