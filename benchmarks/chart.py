@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from ohlora_fast.benchmarks.bench_teacher import BUNDLED, LIMIT_S
 
+from ohlora_fast.distill.report import figure_class
 from ohlora_fast.errors import InputError
 
 QUESTION = "teacher and students"
@@ -42,8 +44,8 @@ def verdict(results: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def draw(results: Mapping[str, Any]) -> bytes:
-    """The chart as SVG.
+def draw(results: Mapping[str, Any], kind: str = "svg") -> bytes:
+    """The chart as SVG, or as another kind of file that matplotlib writes.
 
     Raises:
         InputError: the results hold no such group, or matplotlib is missing.
@@ -51,32 +53,26 @@ def draw(results: Mapping[str, Any]) -> bytes:
     groups = teacher_groups(results)
     if not groups:
         raise InputError("results: hold no measurement of the teacher; run `ohlora-fast benchmark teacher`")
-    try:
-        import matplotlib
-    except ModuleNotFoundError:
-        raise InputError('drawing needs matplotlib: pip install "ohlora_fast[train]"') from None
-    from matplotlib.figure import Figure
+    figure = figure_class()(figsize=(8, 0.9 + 0.5 * sum(map(len, groups.values()))), layout="constrained")
+    from matplotlib import rc_context
 
-    matplotlib.rcParams["svg.hashsalt"] = "ohlora_fast"  # the same results give the same file
-    matplotlib.rcParams["svg.fonttype"] = "none"
-    bars = [
-        (f"{provider}\n({device})" if len(groups) > 1 else provider, side["median_s"], provider.split()[0])
-        for device, sides in groups.items()
-        for provider, side in sides.items()
-    ]
-    figure = Figure(figsize=(8, 0.8 + 0.5 * len(bars)), layout="constrained")
-    axes = figure.add_subplot()
-    names, seconds, kinds = zip(*bars, strict=True)
-    drawn = axes.barh(names, seconds, color=[COLORS[kind] for kind in kinds], height=0.62)
-    axes.bar_label(drawn, labels=[f"{value:.3g} s" for value in seconds], padding=4)
-    axes.axvline(LIMIT_S, color="#444444", linestyle="--", linewidth=1)
-    axes.annotate(f"limit {LIMIT_S} s", (LIMIT_S, 1), (3, -3), ("data", "axes fraction"), "offset points", va="top",
-                  color="#444444", fontsize=9)  # fmt: skip
-    axes.set_xscale("log")
-    axes.set_xlim(min(seconds) / 2.5, max(seconds) * 4)
-    axes.invert_yaxis()
-    axes.set_xlabel("seconds an image (log)")
-    axes.spines[["top", "right"]].set_visible(False)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None})
+    several = len(groups) > 1
+    names = [f"{name} ({device})" if several else name for device, sides in groups.items() for name in sides]
+    seconds = [side["median_s"] for sides in groups.values() for side in sides.values()]
+    colors = [COLORS[re.split(r"\W", name)[0]] for name in names]
+    # The same results give the same file, and its words stay words.
+    with rc_context({"font.size": 11, "svg.hashsalt": "ohlora_fast", "svg.fonttype": "none"}):
+        axes = figure.add_subplot()
+        bars = axes.barh(names, seconds, color=colors, height=0.62)
+        axes.bar_label(bars, labels=[f"{value:.3g} s" for value in seconds], padding=4)
+        axes.axvline(LIMIT_S, color="#444444", linestyle="--", linewidth=1)
+        place = axes.get_xaxis_transform()
+        axes.text(LIMIT_S, 1.01, f"limit {LIMIT_S} s", ha="center", va="bottom", color="#444444", transform=place)
+        axes.set_xscale("log")
+        axes.set_xlim(min(seconds) / 2.5, max(seconds) * 4)
+        axes.invert_yaxis()
+        axes.set_xlabel("seconds an image (log)")
+        axes.spines[["top", "right"]].set_visible(False)
+        stream = io.BytesIO()
+        figure.savefig(stream, format=kind, metadata={"Date": None} if kind == "svg" else None)
     return stream.getvalue()

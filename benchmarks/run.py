@@ -19,6 +19,7 @@ from statistics import median
 from typing import Any
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.student.engines import device_problem
 
 HERE = Path(__file__).parent
 QUESTIONS = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
@@ -86,7 +87,12 @@ def run_provider(question: str, provider: str) -> list[tuple[str, list[float]]]:
 
 def machine() -> dict[str, Any]:
     """What this machine is."""
-    return {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+    found = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+    if device_problem("cuda") is None:
+        import torch
+
+        found["gpu"] = torch.cuda.get_device_name()
+    return found
 
 
 def processor() -> str:
@@ -163,4 +169,5 @@ def caption(results: Mapping[str, Any]) -> str:
     """One line that says when, where and with which versions results were measured."""
     used = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     where = results["machine"]
-    return f"{results['date'][:10]}, {where['processor']}, {where['cores']} cores; {used}."
+    gpu = f", {where['gpu']}" if "gpu" in where else ""
+    return f"{results['date'][:10]}, {where['processor']}, {where['cores']} cores{gpu}; {used}."

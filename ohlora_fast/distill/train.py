@@ -9,15 +9,15 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, EMAWeightAveraging, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -84,9 +84,7 @@ class Run:
         kept = [index for index, agreement in enumerate(agreements) if agreement >= self.settings.agreement]
         self.photos.keep(kept)
         before, self.training = len(agreements), [self.training[index] for index in kept]
-        print(
-            f"{before - len(kept)} of {before} training pairs left out: the teacher contradicts their masks", flush=True
-        )
+        print(f"{before - len(kept)} of {before} training pairs left out, as the teacher contradicts them", flush=True)
 
     def refuse_another(self) -> None:
         """Make sure that what the folder holds, if anything, has these settings and this data."""
@@ -137,7 +135,7 @@ class Run:
             raise KeyboardInterrupt from None
         if not trainer.is_global_zero:  # one of several processes: the first does the rest
             raise SystemExit(0)
-        if not keeper.finished:  # max_steps ended it within an epoch
+        if not keeper.logged(trainer):  # max_steps ended it within an epoch
             trainer.validate(self.module, data, verbose=False)
 
     def trainer(self, max_steps: int | None) -> pl.Trainer:
@@ -150,9 +148,7 @@ class Run:
             callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
         if sys.stderr.isatty():
             callbacks.append(TQDMProgressBar())
-        interval = timedelta(seconds=self.checkpoint_seconds)
-        name = Path(CHECKPOINT).stem
-        callbacks.append(ModelCheckpoint(self.folder, name, enable_version_counter=False, train_time_interval=interval))
+        callbacks.append(Checkpoints(self.folder / CHECKPOINT, self.checkpoint_seconds))
         kind, _, index = self.device.partition(":")
         quiet()
         return pl.Trainer(
@@ -229,6 +225,10 @@ class Keeper(pl.Callback):
         for name, value in state_dict.items():
             setattr(self, name, value)
 
+    def logged(self, trainer: pl.Trainer) -> bool:
+        """Whether the log's last row is of the last step."""
+        return bool(self.rows) and self.rows[-1]["step"] == trainer.global_step
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.global_step and trainer.is_global_zero:
             print(f"resuming {self.run.folder} at step {trainer.global_step}", flush=True)
@@ -249,7 +249,8 @@ class Keeper(pl.Callback):
             print(f"step {trainer.global_step}  loss {float(self.loss) / self.steps:.4f}", flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        self.finished = bool(self.rows) and self.rows[-1]["step"] == trainer.global_step
+        ended = trainer.should_stop or trainer.current_epoch >= self.run.settings.epochs
+        self.finished = ended and self.logged(trainer)
         if self.finished:
             trainer.save_checkpoint(self.run.folder / CHECKPOINT)
 
@@ -284,6 +285,30 @@ class Keeper(pl.Callback):
         lines = [",".join(names), *(",".join(str(row.get(name, "")) for name in names) for row in self.rows)]
         with written_whole(self.run.folder / LOG) as file:
             file.write(("\n".join(lines) + "\n").encode())
+
+
+class Checkpoints(Checkpoint):
+    """Stores the run's state every so many seconds, and after each validation.
+
+    Not after an epoch's last step: the validation that follows would be left out on resuming.
+    """
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path, self.seconds, self.stored = path, seconds, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not trainer.is_last_batch and time.monotonic() - self.stored >= self.seconds:
+            self.store(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.store(trainer)
+
+    def store(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.stored = time.monotonic()
 
 
 class WholeCheckpoints(TorchCheckpointIO):

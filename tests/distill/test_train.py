@@ -77,7 +77,7 @@ def same_weights(one, other):
 def test_a_cut_run_resumes_and_ends_as_an_unbroken_one(blobs, tmp_path, settings):
     Run(blobs, tmp_path / "unbroken", settings).fit()
     steps = int(rows(tmp_path / "unbroken")[0]["step"])
-    for cut in (2, steps + 1):  # within the first epoch and the second
+    for cut in (2, steps, steps + 1):  # within the first epoch, between the two, within the second
         broken = BrokenRun(blobs, tmp_path / "broken", settings, checkpoint_seconds=0)
         broken.cut = cut
         with pytest.raises(PowerCut):
@@ -141,9 +141,10 @@ def test_early_stopping(blobs, tmp_path):
     assert len(rows(tmp_path / "run")) < 9
 
 
-def test_max_steps_end_within_an_epoch_and_may_be_raised(blobs, tmp_path):
-    distill(blobs, tmp_path / "run", TINY, max_steps=3, checkpoint_seconds=0)
-    assert [(row["epoch"], row["step"]) for row in rows(tmp_path / "run")] == [("1", "3")]
+@pytest.mark.parametrize("steps", [3, 4], ids=["within an epoch", "at its end"])
+def test_max_steps_may_be_raised(blobs, tmp_path, steps):
+    distill(blobs, tmp_path / "run", TINY, max_steps=steps, checkpoint_seconds=0)
+    assert [(row["epoch"], row["step"]) for row in rows(tmp_path / "run")] == [("1", str(steps))]
     distill(blobs, tmp_path / "run", TINY)
     Run(blobs, tmp_path / "unbroken", TINY).fit()
     assert rows(tmp_path / "run") == rows(tmp_path / "unbroken")
