@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
-from ohlora_fast.student.rewrite import InferenceEffiSegNet
+from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet
 from ohlora_fast.student.weights import load_student
 
 
@@ -42,3 +42,34 @@ def test_rewriting_leaves_the_model_as_it_was(fill):
     after = model.state_dict()
     assert list(before) == list(after)
     assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize("stride", HEAD_STRIDES)
+def test_frozen_norms_have_the_gradients_of_the_training_form(fill, wavy, encoder, stride):
+    """With batch norms in evaluation mode, and stochastic depth off, both are the same function of the parameters."""
+    model, x = fill(EffiSegNet(encoder, stride, 8)).double(), wavy(1, 224, 6).double()
+    frozen = FrozenNorms(model).double().eval()
+    target = torch.rand(1, 1, 224, 224, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    read = {
+        name: value
+        for name, value in model.named_parameters()
+        if "_conv_head" not in name and name[:12] != "encoder._bn1"
+    }
+    ours, theirs = (
+        torch.autograd.grad(((logits - target) ** 2).mean(), list(read.values()))
+        for logits in (frozen(model, x), model.logits(x))
+    )
+    for name, one, other in zip(read, ours, theirs, strict=True):
+        assert torch.allclose(one, other, rtol=1e-6, atol=1e-9 * float(other.abs().max())), name
+
+
+def test_frozen_norms_keep_stochastic_depth(wavy):
+    model, x = load_student(), wavy(1, 224, 7)
+    frozen = FrozenNorms(model)
+    with torch.no_grad():
+        torch.manual_seed(0)
+        first = frozen(model, x)
+        assert not torch.equal(first, frozen(model, x))
+        torch.manual_seed(0)
+        assert torch.equal(first, frozen(model, x))
