@@ -79,7 +79,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("balance", "draw every source equally often"),
     ):
         group.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=text)
-    group.add_argument("--augmentation", help="none, mild or strong")
+    group.add_argument("--augmentation", help="none, light, mild or strong")
     group.add_argument("--validation", type=fraction, help="share of the pairs that chooses the best epoch")
     group.add_argument("--test", type=fraction, help="share of the pairs that only scores it")
     group.add_argument("--precision", help="fp32, bf16 or fp16")

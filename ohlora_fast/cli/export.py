@@ -12,7 +12,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add `export` and its options."""
     parser = subparsers.add_parser("export", help="write a student as an ONNX graph or as safetensors")
     parser.add_argument("-o", "--out", required=True, metavar="FILE", help=f"ends in {' or '.join(SUFFIXES)}")
-    parser.add_argument("--checkpoint", metavar="FILE", help="the student's weights (default: the bundled ones)")
+    parser.add_argument(
+        "--checkpoint", action="append", metavar="FILE",
+        help="the student's weights (default: the bundled ones); given several times, their average",
+    )  # fmt: skip
     parser.add_argument("--half", action="store_true", help="store safetensors in float16")
     parser.set_defaults(run=run)
 
@@ -21,12 +24,12 @@ def run(args: argparse.Namespace) -> int:
     """Write the file, and return the exit code."""
     from ohlora_fast.errors import InputError
     from ohlora_fast.media.files import written_whole
-    from ohlora_fast.student.weights import load_student, save_student
+    from ohlora_fast.student.weights import average_students, load_student, save_student
 
     out = Path(args.out)
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out}: the suffix must be {' or '.join(SUFFIXES)}")
-    model = load_student(args.checkpoint)
+    model = average_students(args.checkpoint) if args.checkpoint else load_student()
     if out.suffix == ".onnx":
         from ohlora_fast.student.export import export_onnx
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import SIZE
 
-STRENGTHS = {"mild": 0.6, "strong": 1.0}
+STRENGTHS = {"light": 0.25, "mild": 0.6, "strong": 1.0}
 
 
 def make_augmentation(name: str) -> nn.Module:

@@ -13,7 +13,7 @@ SCHEDULES = ("one-cycle", "exponential")
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 """Names of precisions → Lightning's."""
 STARTS = ("bundled", "imagenet", "scratch")
-AUGMENTATIONS = ("none", "mild", "strong")
+AUGMENTATIONS = ("none", "light", "mild", "strong")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -126,17 +127,18 @@ class Run:
         checkpoint = self.folder / CHECKPOINT
         if checkpoint.is_file() and stored_state(checkpoint)["finished"]:
             return
-        keeper, data, trainer = Keeper(self), Data(self), self.trainer(max_steps)
-        trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
         resume: dict[str, Any] = {"ckpt_path": str(checkpoint), "weights_only": True} if checkpoint.is_file() else {}
-        try:
-            trainer.fit(self.module, data, **resume)
-        except SystemExit:  # Lightning's answer to Ctrl-C
-            raise KeyboardInterrupt from None
-        if not trainer.is_global_zero:  # one of several processes: the first does the rest
-            raise SystemExit(0)
-        if not keeper.logged(trainer):  # max_steps ended it within an epoch
-            trainer.validate(self.module, data, verbose=False)
+        with quiet():
+            keeper, data, trainer = Keeper(self), Data(self), self.trainer(max_steps)
+            trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
+            try:
+                trainer.fit(self.module, data, **resume)
+            except SystemExit:  # Lightning's answer to Ctrl-C
+                raise KeyboardInterrupt from None
+            if not trainer.is_global_zero:  # one of several processes: the first does the rest
+                raise SystemExit(0)
+            if not keeper.logged(trainer):  # max_steps ended it within an epoch
+                trainer.validate(self.module, data, verbose=False)
 
     def trainer(self, max_steps: int | None) -> pl.Trainer:
         """The loop, and all that hangs on it but the `Keeper`."""
@@ -150,7 +152,6 @@ class Run:
             callbacks.append(TQDMProgressBar())
         callbacks.append(Checkpoints(self.folder / CHECKPOINT, self.checkpoint_seconds))
         kind, _, index = self.device.partition(":")
-        quiet()
         return pl.Trainer(
             accelerator={"cuda": "gpu"}.get(kind, kind),
             devices=[int(index)] if index else self.devices,
@@ -319,12 +320,21 @@ class WholeCheckpoints(TorchCheckpointIO):
             torch.save(checkpoint, file)
 
 
-def quiet() -> None:
+@contextmanager
+def quiet() -> Iterator[None]:
     """Keep Lightning's advice for developers from users of the command line."""
-    for name in ("lightning.pytorch", "lightning.fabric", "lightning_utilities"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", module="lightning")
-    warnings.filterwarnings("ignore", message=".*dataloader.*|.*LeafSpec.*|.*isinstance.treespec.*")
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning_utilities")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*dataloader.*|.*LeafSpec.*|.*isinstance.treespec.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,32 @@ def load_student(path: str | Path | None = None) -> EffiSegNet:
         {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     )
     return model.eval()
+
+
+def average_students(paths: Sequence[str | Path]) -> EffiSegNet:
+    """Load one or more students of one variant, and average their weights.
+
+    Runs that start from one student and share its frozen batch norms end near enough to one another for it, and their
+    average is often better than each of them: Wortsman et al., "Model soups", 2022.
+
+    Raises:
+        InputError: no path came, a file cannot be used, or the variants differ.
+    """
+    students = [load_student(path) for path in paths]
+    if not students:
+        raise InputError("checkpoints: got none, allowed are one or more")
+    first = students[0].state_dict()
+    for path, student in zip(paths, students, strict=True):
+        check_state(student.state_dict(), first, f"{path}, beside {paths[0]}")
+        if student.head_stride != students[0].head_stride:
+            raise InputError(f"checkpoint {path}: has another head stride than {paths[0]}; the variants must agree")
+    states = [student.state_dict() for student in students]
+    mean = {
+        name: torch.stack([state[name] for state in states]).mean(0) if value.is_floating_point() else value
+        for name, value in first.items()
+    }
+    students[0].load_state_dict(mean)
+    return students[0]
 
 
 def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **notes: str) -> None:

@@ -21,7 +21,7 @@ def test_without_augmentation_photos_are_only_shrunk(batch):
     assert torch.equal(masks[0], masks[7])
 
 
-@pytest.mark.parametrize("name", ["mild", "strong"])
+@pytest.mark.parametrize("name", ["light", "mild", "strong"])
 def test_masks_follow_the_hair(batch, name):
     torch.manual_seed(0)
     augment = make_augmentation(name)

@@ -29,7 +29,7 @@ def test_options_change_a_preset():
         ({"loss": "focal"}, "loss: got 'focal', allowed are soft-bce, mse, kl, dice"),
         ({"schedule": "cosine"}, "schedule: got 'cosine'"),
         ({"precision": "int8"}, "precision: got 'int8'"),
-        ({"augmentation": "wild"}, "augmentation: got 'wild', allowed are none, mild, strong"),
+        ({"augmentation": "wild"}, "augmentation: got 'wild', allowed are none, light, mild, strong"),
         ({"epochs": 0}, "epochs: got 0"),
         ({"patience": -1}, "patience: got -1"),
         ({"ema_decay": 1.5}, "ema_decay: got 1.5"),

@@ -9,7 +9,7 @@ import torch
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import bundled
 from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
-from ohlora_fast.student.weights import load_student, save_student, start_encoder
+from ohlora_fast.student.weights import average_students, load_student, save_student, start_encoder
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -124,3 +124,29 @@ def test_imagenet_start_is_for_lite0_alone():
     assert not torch.equal(before, model.encoder._conv_stem.weight)
     with pytest.raises(InputError, match="efficientnet-lite0 alone"):
         start_encoder(EffiSegNet("efficientnet-b0"))
+
+
+def test_students_are_averaged(tmp_path):
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        save_student(EffiSegNet(head_channels=8), tmp_path / f"{seed}.safetensors")
+    paths = [tmp_path / "0.safetensors", tmp_path / "1.safetensors"]
+    one, other, mean = (student.state_dict() for student in (*map(load_student, paths), average_students(paths)))
+    for name, value in mean.items():
+        expected = (one[name] + other[name]) / 2 if value.is_floating_point() else one[name]
+        assert torch.allclose(value, expected, atol=1e-7), name
+    assert all(torch.equal(value, one[name]) for name, value in average_students(paths[:1]).state_dict().items())
+
+
+def test_students_of_different_variants_are_not_averaged(tmp_path):
+    for name, student in (
+        ("a", EffiSegNet(head_channels=8)), ("b", EffiSegNet(head_channels=6)), ("c", EffiSegNet("efficientnet-lite0", 1, 8)),
+    ):  # fmt: skip
+        save_student(student, tmp_path / f"{name}.safetensors")
+    a, b, c = (tmp_path / f"{name}.safetensors" for name in "abc")
+    with pytest.raises(InputError, match=r"b.safetensors, beside .*a.safetensors: .*misshaped"):
+        average_students([a, b])
+    with pytest.raises(InputError, match=r"c.safetensors: has another head stride"):
+        average_students([a, c])
+    with pytest.raises(InputError, match="checkpoints: got none"):
+        average_students([])
