@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -168,32 +168,11 @@ def iou(predicted: Array, actual: Array) -> float:
     return float(np.count_nonzero(predicted & actual) / union) if union else 1.0
 
 
-def pair_ious(segment: Callable[[Array], Array], pairs: Iterable[Pair]) -> Iterator[float]:
-    """IoU of each pair at the photo's own size: prediction > 0.5 against mask ≥ 128.
+def pair_counts(segment: Callable[[Array], Array], pairs: Iterable[Pair]) -> Iterator[Counts]:
+    """Count each pair's pixels at the photo's own size, one after the other.
 
     ``segment`` takes a uint8 photo (H, W, 3) and gives its (H, W) probabilities.
     """
     for pair in pairs:
         image, mask = pair.load()
-        yield iou(segment(image) > 0.5, mask >= 128)
-
-
-def pair_counts(segment: Callable[[Array], Array], pairs: Iterable[Pair]) -> Iterator[Counts]:
-    """As `pair_ious`, but all that `summarise` needs."""
-    for pair in pairs:
-        image, mask = pair.load()
         yield count_pixels(segment(image), mask)
-
-
-def source_means(pairs: Sequence[Pair], scores: Sequence[float]) -> Mapping[str, float]:
-    """The mean score of each source, in order of name.
-
-    >>> from pathlib import Path
-    >>> source_means([Pair("a_1", "a", Path(), Path()), Pair("a_2", "a", Path(), Path())], [0.5, 1.0])
-    {'a': 0.75}
-    """
-    sources = sorted({pair.source for pair in pairs})
-    return {
-        source: float(np.mean([score for pair, score in zip(pairs, scores, strict=True) if pair.source == source]))
-        for source in sources
-    }

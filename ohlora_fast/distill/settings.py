@@ -55,7 +55,7 @@ class Settings:
     encoder: str = "efficientnet-lite0"
     head_stride: int = 2
     head_channels: int = 64
-    loss: str = "dice+bce"
+    loss: str = "soft-bce"
     dice_weight: float = 1.0
     teacher: str | None = None
     teacher_weight: float = 0.4
@@ -99,15 +99,15 @@ class Settings:
 
 
 PRESETS: Mapping[str, Settings] = {
-    "default": Settings(),
+    "default": Settings(loss="dice+bce"),
     # How the bundled student was brought from the encoder's ImageNet weights to where `default` takes it up.
     "imagenet": Settings(
-        preset="imagenet", start="imagenet", dice_weight=0.5, encoder_lr=4e-4, head_lr=2e-3, clip=0.0,
+        preset="imagenet", start="imagenet", loss="dice+bce", dice_weight=0.5, encoder_lr=4e-4, head_lr=2e-3, clip=0.0,
         frozen_norms=False, augmentation="strong",
     ),
     # As recorded for Oh-LoRA v4. What its encoder started from is not recorded; ImageNet weights of B0 are not on PyPI.
     "ohlora-v4": Settings(
-        preset="ohlora-v4", start="scratch", encoder="efficientnet-b0", head_stride=1, loss="soft-bce", epochs=240,
+        preset="ohlora-v4", start="scratch", encoder="efficientnet-b0", head_stride=1, epochs=240,
         encoder_lr=1e-4, head_lr=1e-4, weight_decay=1e-2, schedule="exponential", clip=0.0, ema_decay=0.0, patience=20,
         frozen_norms=False, augmentation="none", balance=False, validation=0.1, test=0.1,
     ),

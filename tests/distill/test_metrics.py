@@ -18,9 +18,7 @@ from ohlora_fast.distill.metrics import (
     count_pixels,
     iou,
     pair_counts,
-    pair_ious,
     pool,
-    source_means,
     summarise,
 )
 
@@ -139,10 +137,9 @@ def test_pairs_are_scored_from_their_files(tmp_path: Path) -> None:
     def red(photo: np.ndarray) -> np.ndarray:
         return photo[..., 0] / np.float32(255)
 
-    assert list(pair_ious(red, pairs)) == [pytest.approx(10 / 15)]
     (counts,) = pair_counts(red, pairs)
     assert (counts.pixels, counts.overlap, counts.predicted, counts.actual) == (600, 200, 300, 200)
-    assert source_means(pairs, [0.25]) == {"a": 0.25}
+    assert summarise(pairs, [counts])["a"].mean.iou == pytest.approx(10 / 15)
 
 
 def test_results_cannot_be_changed() -> None:

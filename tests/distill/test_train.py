@@ -24,7 +24,14 @@ from ohlora_fast.student.model import EffiSegNet
 from ohlora_fast.student.weights import load_student, read_state, save_student
 
 TINY = Settings(
-    start="scratch", head_channels=8, epochs=2, batch=4, validation=0.2, frozen_norms=False, augmentation="none"
+    start="scratch",
+    head_channels=8,
+    loss="dice+bce",
+    epochs=2,
+    batch=4,
+    validation=0.2,
+    frozen_norms=False,
+    augmentation="none",
 )
 
 
