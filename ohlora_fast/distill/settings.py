@@ -22,7 +22,7 @@ class Settings:
 
     Attributes:
         preset: the recipe that the settings came from, for the record.
-        start: ``"bundled"`` (this library's student, whose variant then counts), ``"imagenet"`` (of Lite0 alone),
+        start: ``"bundled"`` (this library's student, whose variant then counts), ``"imagenet"`` (of the Lite encoders),
             ``"scratch"``, or the path of a student's weights.
         encoder: see `EffiSegNet`; so are ``head_stride`` and ``head_channels``.
         loss: one of `LOSSES`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import time
 import warnings
@@ -15,6 +16,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from filelock import FileLock, Timeout
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, EMAWeightAveraging, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -121,9 +123,27 @@ class Run:
             max_steps: end after so many steps in all, whatever the settings' epochs say.
 
         Raises:
-            InputError: the loss is not finite any more, or a file cannot be written.
+            InputError: another process trains there, the loss is not finite any more, or a file cannot be written.
             KeyboardInterrupt: interrupted; the last checkpoint is whole.
         """
+        with self.locked():
+            self.fit_alone(max_steps)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other runs out of the folder; the processes of one run on several GPUs share their first one's lock."""
+        lock = FileLock(self.folder / ".lock")
+        if "LOCAL_RANK" not in os.environ:
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                raise InputError(f"{self.folder}: another process is training there; wait for it, or end it") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def fit_alone(self, max_steps: int | None) -> None:
         checkpoint = self.folder / CHECKPOINT
         if checkpoint.is_file() and stored_state(checkpoint)["finished"]:
             return

@@ -15,6 +15,7 @@ import cv2
 import lightning.pytorch as pl
 import pytest
 import torch
+from filelock import FileLock
 
 from ohlora_fast.cli import main
 from ohlora_fast.distill.settings import Settings
@@ -102,6 +103,14 @@ def test_a_finished_run_is_not_trained_again(blobs, tmp_path):
     Run(blobs, tmp_path / "run", TINY).fit()
     assert (tmp_path / "run" / CHECKPOINT).stat().st_mtime_ns == before
     assert len(rows(tmp_path / "run")) == 2
+
+
+def test_two_processes_do_not_train_in_one_folder(blobs, tmp_path):
+    run = Run(blobs, tmp_path / "run", TINY)
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(InputError, match=r"run: another process is training"):
+        run.fit()
+    assert not (tmp_path / "run" / CHECKPOINT).exists()
+    run.fit(max_steps=1)
 
 
 def test_it_learns_the_blobs_and_reports(blobs, tmp_path):
