@@ -1,20 +1,28 @@
-"""EfficientNet-B0 and EfficientNet-Lite0 as feature pyramids.
+"""EfficientNet-B0, EfficientNet-Lite0 and EfficientNet-Lite2 as feature pyramids.
 
 Parameter names, padding and numbers are those of the published checkpoints: MONAI's ``EfficientNetBNFeatures``
 for ``efficientnet-b0`` (blocks grouped by stage) and the PyPI package ``efficientnet-lite-pytorch`` for
-``efficientnet-lite0`` (one flat list, ReLU6, no squeeze-and-excite).
+``efficientnet-lite0`` and ``-lite2`` (one flat list, ReLU6, no squeeze-and-excite).
 
 Source: Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural Networks", 2019.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+EncoderName = Literal["efficientnet-b0", "efficientnet-lite0", "efficientnet-lite2"]
+SCALES: dict[EncoderName, tuple[float, float]] = {
+    "efficientnet-b0": (1.0, 1.0), "efficientnet-lite0": (1.0, 1.0), "efficientnet-lite2": (1.1, 1.2),
+}  # fmt: skip
+"""Multipliers of width and depth."""
+ENCODERS = tuple(SCALES)
 BN_EPS = 1e-3
 BN_MOMENTUM = 0.01
 DROP_CONNECT_RATE = 0.2
@@ -32,8 +40,7 @@ class Stage:
     out_channels: int
 
 
-# Width and depth multipliers of B0 and Lite0 are both 1.0, so they share this table.
-STAGES = (
+BASE_STAGES = (
     Stage(1, 3, 1, 1, 32, 16),
     Stage(2, 3, 2, 6, 16, 24),
     Stage(2, 5, 2, 6, 24, 40),
@@ -44,7 +51,23 @@ STAGES = (
 )
 FEATURE_STAGES = (0, 1, 2, 4, 6)
 """Stages whose outputs are the features at strides 2, 4, 8, 16 and 32."""
-FEATURE_CHANNELS = tuple(STAGES[index].out_channels for index in FEATURE_STAGES)
+
+
+def scaled_stages(name: EncoderName) -> list[Stage]:
+    """The stages of an encoder. As in all Lite models, the stem and the depths of the outer stages are not scaled.
+
+    >>> [stage.out_channels for stage in scaled_stages("efficientnet-lite2")]
+    [16, 24, 48, 88, 120, 208, 352]
+    """
+    width, depth = SCALES[name]
+    stages, channels = [], BASE_STAGES[0].in_channels
+    for stage in BASE_STAGES:
+        out = max(8, int(stage.out_channels * width + 4) // 8 * 8)  # to the nearest multiple of 8
+        inner = stage not in (BASE_STAGES[0], BASE_STAGES[-1])
+        repeats = math.ceil(stage.repeats * depth) if inner else stage.repeats
+        stages.append(replace(stage, repeats=repeats, in_channels=channels, out_channels=out))
+        channels = out
+    return stages
 
 
 class SameConv2d(nn.Conv2d):
@@ -109,24 +132,28 @@ class MBConvBlock(nn.Module):
 
 
 class EfficientNetFeatures(nn.Module):
-    """The five-level feature pyramid of ``efficientnet-b0`` or ``efficientnet-lite0``.
+    """The five-level feature pyramid of one of `ENCODERS`.
 
-    Shape: (N, 3, H, W) in about [−1, 1] → features of 16, 24, 40, 112 and 320 channels at strides 2 to 32.
+    Shape: (N, 3, H, W) in about [−1, 1] → features of `channels` (16, 24, 40, 112 and 320 of B0 and Lite0) at strides
+    2 to 32.
 
     >>> features = EfficientNetFeatures("efficientnet-lite0").eval()(torch.zeros(1, 3, 224, 224))
     >>> [tuple(feature.shape[1:]) for feature in features]
     [(16, 112, 112), (24, 56, 56), (40, 28, 28), (112, 14, 14), (320, 7, 7)]
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: EncoderName) -> None:
         super().__init__()
-        lite = name == "efficientnet-lite0"
+        lite = name != "efficientnet-b0"
+        table = scaled_stages(name)
+        self.repeats = [stage.repeats for stage in table]
+        self.channels = [table[index].out_channels for index in FEATURE_STAGES]
         self._conv_stem = SameConv2d(3, 32, 3, 2)
         self._bn0 = batch_norm(32)
-        total = sum(stage.repeats for stage in STAGES)
+        total = sum(self.repeats)
         stages: list[dict[str, nn.Module]] = []
         index = 0
-        for stage in STAGES:
+        for stage in table:
             blocks: dict[str, nn.Module] = {}
             for repeat in range(stage.repeats):
                 channels, stride = (stage.in_channels, stage.stride) if repeat == 0 else (stage.out_channels, 1)
@@ -151,7 +178,7 @@ class EfficientNetFeatures(nn.Module):
         if not self.lite:
             return [list(stage.values()) for stage in self._blocks]  # type: ignore[operator]
         blocks = iter(self._blocks)
-        return [[next(blocks) for _ in range(stage.repeats)] for stage in STAGES]
+        return [[next(blocks) for _ in range(repeats)] for repeats in self.repeats]
 
     def forward(self, x: Tensor) -> list[Tensor]:
         x = self.activation(self._bn0(self._conv_stem(x)))

@@ -7,7 +7,6 @@ EfficientNet-based Network with a Simplified Decoder", 2024; ghost modules: Han 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -15,10 +14,8 @@ from torch import Tensor, nn
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import SIZE
-from ohlora_fast.student.encoder import FEATURE_CHANNELS, EfficientNetFeatures
+from ohlora_fast.student.encoder import ENCODERS, EfficientNetFeatures, EncoderName
 
-EncoderName = Literal["efficientnet-b0", "efficientnet-lite0"]
-ENCODERS: tuple[EncoderName, ...] = ("efficientnet-b0", "efficientnet-lite0")
 HEAD_STRIDES = (1, 2)
 
 
@@ -45,7 +42,8 @@ class EffiSegNet(nn.Module):
 
     Args:
         encoder: ``"efficientnet-b0"`` (with ``head_stride=1`` the reference student: names and numbers of the
-            Oh-LoRA v4 checkpoint) or ``"efficientnet-lite0"`` (with ``head_stride=2`` the default student).
+            Oh-LoRA v4 checkpoint) ``"efficientnet-lite0"`` (with ``head_stride=2`` the default student), or
+            ``"efficientnet-lite2"`` (1.6 times the arithmetic of Lite0: a teacher).
         head_stride: 1 runs the ghost head at 224×224; 2 runs it at 112×112, and its logits are doubled bilinearly.
         head_channels: width of the head, an even number.
 
@@ -70,7 +68,7 @@ class EffiSegNet(nn.Module):
         super().__init__()
         self.encoder_name, self.head_stride, self.head_channels = encoder, head_stride, head_channels
         self.encoder = EfficientNetFeatures(encoder)
-        for level, channels in enumerate(FEATURE_CHANNELS, start=1):
+        for level, channels in enumerate(self.encoder.channels, start=1):
             setattr(self, f"conv{level}", nn.Conv2d(channels, head_channels, 3, padding=1, bias=False))
             setattr(self, f"bn{level}", nn.BatchNorm2d(head_channels))
         self.bn6 = nn.BatchNorm2d(head_channels)

