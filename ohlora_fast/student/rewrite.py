@@ -12,6 +12,7 @@ it: its zero padding comes after the norm) and the 1×1 convolutions between the
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -79,9 +80,13 @@ class InferenceEffiSegNet(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Hair logits, (N, 1, 224, 224)."""
+        return self.head(self.encoder(x))
+
+    def head(self, features: Sequence[Tensor]) -> Tensor:
+        """Hair logits (N, 1, 2h, 2w) from features (N, C, h, w), finest first, each twice the size of the next."""
         maps = [
             pointwise(F.relu(lateral(feature)))
-            for feature, lateral, pointwise in zip(self.encoder(x), self.laterals, self.pointwise, strict=True)
+            for feature, lateral, pointwise in zip(features, self.laterals, self.pointwise, strict=True)
         ]
         total = maps[-1]
         for finer in reversed(maps[:-1]):
@@ -163,6 +168,26 @@ def folded_encoder(encoder: EfficientNetFeatures) -> dict[str, Tensor]:
             if hasattr(module, name):
                 state |= {f"{dot}{name}.{leaf}": value for leaf, value in getattr(module, name).named_parameters()}
     return state
+
+
+@torch.no_grad()
+def with_unit_norms(model: EffiSegNet) -> EffiSegNet:
+    """A copy whose encoder's batch norms multiply by 1, their factors being in the convolutions before them.
+
+    The same function in evaluation; the norms' statistics are still those of what reaches them. Its folded
+    convolutions are those of its state dict: stored in float16, they are not rounded again when it runs in float16.
+    """
+    copied = copy.deepcopy(model)
+    for module in copied.encoder.modules():
+        for conv_name, norm_name in CONV_AND_NORM:
+            conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
+            if conv is not None and norm is not None:
+                scale, _ = norm_affine(norm)
+                conv.weight *= scale[:, None, None, None]
+                norm.running_mean *= scale
+                norm.running_var *= scale**2
+                norm.weight.copy_(torch.sqrt(norm.running_var + norm.eps))
+    return copied
 
 
 def folded_laterals(model: EffiSegNet) -> dict[str, Tensor]:

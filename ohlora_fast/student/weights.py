@@ -14,6 +14,7 @@ from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.student import bundled
 from ohlora_fast.student.model import HEAD_STRIDES, EffiSegNet
+from ohlora_fast.student.rewrite import with_unit_norms
 
 State = Mapping[str, Tensor]
 SAFETENSORS = ".safetensors"
@@ -162,14 +163,15 @@ def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **note
     Args:
         model: the student.
         path: the file to write.
-        half: store float16 instead of float32.
+        half: store matrices and kernels in float16, those of the encoder with its norms' factors in them (see
+            `with_unit_norms`).
         notes: more metadata.
     """
     from safetensors.torch import save
 
     state = {
-        name: (value.half() if half and value.is_floating_point() else value).contiguous().cpu()
-        for name, value in model.state_dict().items()
+        name: (value.half() if half and value.ndim > 1 else value).contiguous().cpu()
+        for name, value in (with_unit_norms(model) if half else model).state_dict().items()
     }
     settings = {"encoder": model.encoder_name, "head_stride": model.head_stride, "head_channels": model.head_channels}
     metadata = {name: str(value) for name, value in settings.items()} | notes

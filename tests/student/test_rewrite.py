@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
-from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet
+from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet, with_unit_norms
 from ohlora_fast.student.weights import load_student
 
 
@@ -33,6 +33,13 @@ def test_rewrite_of_the_bundled_student(wavy, fold):
     model, x = load_student(), wavy(2, 224, 5)
     with torch.inference_mode():
         assert (InferenceEffiSegNet(model, fold)(x) - model(x)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_unit_norms_are_the_same_function(fill, wavy, encoder):
+    model, x = fill(EffiSegNet(encoder)).double(), wavy(1, 224, 7).double()
+    with torch.inference_mode():
+        assert (with_unit_norms(model)(x) - model(x)).abs().max() < 1e-11
 
 
 def test_rewriting_leaves_the_model_as_it_was(fill):
