@@ -1,5 +1,5 @@
 """Triton kernels, one operation a file, installed as ``ohlora_fast.kernels``.
 
-The home of the ombre kernel and of the segmentation head's kernels for NVIDIA GPUs. They arrive together with the
-GPU path; on the CPU the compiled kernels of ``csrc`` do the work and nothing here is imported.
+Each file holds the kernels of an operation, their launcher, and `forms`: the compiled forms that `ahead` checks. On a
+machine without a GPU they run under Triton's interpreter (``TRITON_INTERPRET=1``, set before the first import).
 """
