@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from ohlora_fast.student.engines import has_nvidia_gpu
+
+if not has_nvidia_gpu():  # Triton's kernels run under its interpreter; it is asked for before they are loaded
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 if TYPE_CHECKING:
     import torch
 
