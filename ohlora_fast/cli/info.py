@@ -48,6 +48,7 @@ def gather() -> dict[str, Any]:
         "cores": {"machine": os.cpu_count()} | ask_cores(),
         "packages": {name: version(module) for name, module in PACKAGES.items()},
         "built": ask("ohlora_fast._core", "build_info"),
+        "cuda": ask("ohlora_fast.ops.ombre_cuda", "cuda_build"),
         "backends": ask("ohlora_fast.ombre", "available_backends"),
         "engines": ask("ohlora_fast.student.engines", "available_engines"),
         "devices": ask("ohlora_fast.student.engines", "available_devices"),
@@ -94,7 +95,7 @@ def as_text(facts: dict[str, Any]) -> str:
         f"cores: {cores.get('usable', '?')} usable of {cores['machine']}"
         + (f" ({cores['error']})" if "error" in cores else ""),
     ]
-    for title, key in (("Packages", "packages"), ("Built", "built")):
+    for title, key in (("Packages", "packages"), ("Built", "built"), ("CUDA kernels", "cuda")):
         lines += ["", title, *(f"  {name:<16}{_words(value)}" for name, value in facts[key].items())]
     for title, key in (("Ombre backends", "backends"), ("Student engines", "engines"), ("Devices", "devices")):
         lines += ["", title]

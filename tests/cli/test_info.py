@@ -21,6 +21,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert facts["engines"]["torch"] is None
     assert facts["devices"]["cpu"] is None
     assert "compiler" in facts["built"]
+    assert set(facts["cuda"]) in ({"nvcc", "architectures"}, {"missing"})
     assert 1 <= facts["cores"]["usable"] <= facts["cores"]["machine"]
     assert facts["cores"]["usable"] == usable_cores()
 
@@ -28,7 +29,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_text(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["info"]) == 0
     text = capsys.readouterr().out
-    for title in ("Packages", "Built", "Ombre backends", "Student engines", "Devices"):
+    for title in ("Packages", "Built", "CUDA kernels", "Ombre backends", "Student engines", "Devices"):
         assert f"\n{title}\n" in text
     assert "  numpy           runs\n" in text
 
