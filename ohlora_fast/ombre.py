@@ -6,6 +6,7 @@ One map may serve a whole batch: ``prob`` holds either one map or as many as the
 from __future__ import annotations
 
 import math
+import os
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +14,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .errors import InputError
-from .ops.ombre_op import BACKENDS, available_backends, hair_rows, is_tensor, ombre_cpp, ombre_numpy, ombre_torch
+from .ops.ombre_op import (
+    BACKENDS,
+    available_backends,
+    backend_problem,
+    hair_rows,
+    is_tensor,
+    ombre_cpp,
+    ombre_numpy,
+    pack_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +93,8 @@ def apply_ombre(
         ombre_height: how far the colour reaches up from the lowest hair, 0 to 1.
         ombre_grad_height: the share of that height over which the colour fades in, 0 to 1.
         backend: "auto", the fastest that runs here, or one of "numpy", "cpp", "torch", "triton", "cuda". Tensors
-            take "torch", and, if they are uint8 on the CPU, "cpp".
+            on the CPU take "torch", and, if they are uint8, "cpp"; on a GPU "torch", "triton", and, if they are uint8,
+            "cuda". Arrays take all, by way of the GPU for the last two.
         threads: CPU threads of "cpp"; all that this process may use if None. The result does not depend on it.
 
     Returns:
@@ -179,7 +190,7 @@ def as_batch(image: Any) -> Any:
 
 def _dye_arrays(images: Any, maps: Any, settings: Settings, backend: str, threads: int | None) -> Any:
     if backend == "auto":
-        backend = next(name for name in ("cpp", "numpy", "torch") if available_backends()[name] is None)
+        backend = next(name for name in ("cpp", "numpy", "torch") if backend_problem(name) is None)
     _require(backend)
     if backend == "cpp":
         return ombre_cpp(images, maps, *settings, threads=threads)
@@ -187,31 +198,63 @@ def _dye_arrays(images: Any, maps: Any, settings: Settings, backend: str, thread
         return ombre_numpy(images, maps, *settings)
     import torch
 
-    # Torch warns of read-only arrays.
-    planes, maps = (
+    # Torch takes no negative strides, and warns of read-only arrays.
+    pixels, maps = (
         torch.from_numpy(array if array.flags.writeable else array.copy())
-        for array in (np.ascontiguousarray(images.transpose(0, 3, 1, 2)), maps)
+        for array in (np.ascontiguousarray(images), maps)
     )
-    dyed = ombre_torch(planes, maps, *settings).numpy()
-    return np.ascontiguousarray(dyed.transpose(0, 2, 3, 1))
+    # Triton's interpreter works on the CPU.
+    device = "cuda" if backend in ("triton", "cuda") and torch.cuda.is_available() else "cpu"
+    planes = pixels.to(device).permute(0, 3, 1, 2)
+    dyed = _dye_tensors(planes, maps.to(device), settings, backend, threads)
+    return np.ascontiguousarray(dyed.permute(0, 2, 3, 1).cpu().numpy())
 
 
 def _dye_tensors(images: Any, maps: Any, settings: Settings, backend: str, threads: int | None) -> Any:
-    if backend == "auto":
-        backend = "torch"
-    _require(backend)
-    if backend == "torch":
-        return ombre_torch(images, maps, *settings)
     import torch
 
+    device = images.device
+    if backend == "auto":
+        backend = "torch" if device.type not in ("cpu", "cuda") else "auto"
+    if backend == "numpy":
+        raise InputError("backend: got 'numpy' for a tensor, allowed are 'auto', 'torch', 'cpp', 'triton' and 'cuda'")
+    if backend != "auto":
+        _require(backend)
     if backend != "cpp":
-        raise InputError(f"backend: got {backend!r} for a tensor, allowed are 'auto', 'torch' and 'cpp'")
+        packed = torch.from_numpy(pack_settings(*settings))
+        packed = packed if device.type == "mps" else packed.to(device)  # which lacks float64
+        return _dye_packed(images, maps, packed, backend)
     if images.device.type != "cpu" or images.dtype != torch.uint8 or maps.requires_grad:
         what = f"{images.dtype} on {images.device}" + (", prob with gradients" if maps.requires_grad else "")
         raise InputError(f"backend: got 'cpp' for {what}, allowed are uint8 on the CPU without gradients")
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
     dyed = ombre_cpp(pixels, maps.numpy(), *settings, threads=threads)
     return torch.from_numpy(dyed).permute(0, 3, 1, 2).contiguous()
+
+
+def _dye_packed(images: Any, maps: Any, packed: Any, backend: str) -> Any:
+    if backend == "auto":
+        from .ops.ombre_custom_op import ombre
+
+        return ombre(images, maps, packed)
+    if backend == "torch":
+        from .ops.ombre_torch import ombre_torch
+
+        return ombre_torch(images, maps, packed)
+    here = images.device.type == "cuda" or (backend == "triton" and os.environ.get("TRITON_INTERPRET") == "1")
+    if not here or maps.requires_grad or images.requires_grad or (backend == "cuda" and images.is_floating_point()):
+        gradients = ", with gradients" if maps.requires_grad or images.requires_grad else ""
+        allowed = "uint8 on a GPU" if backend == "cuda" else "tensors on a GPU; gradients take 'auto'"
+        raise InputError(
+            f"backend: got {backend!r} for {images.dtype} on {images.device}{gradients}, allowed are {allowed}"
+        )
+    if backend == "triton":
+        from ohlora_fast.kernels.ombre import ombre_triton
+
+        return ombre_triton(images, maps, packed)
+    from .ops.ombre_cuda import ombre_cuda
+
+    return ombre_cuda(images, maps, packed)
 
 
 def _require(backend: str) -> None:
@@ -278,6 +321,10 @@ def _maps(prob: Any, count: int | None) -> Any:
 
 def _check_range(name: str, values: Any, high: int) -> None:
     if is_tensor(values):
+        import torch
+
+        if torch.compiler.is_compiling():  # a graph cannot depend on values
+            return
         lowest, highest = (float(one) for one in values.detach().aminmax())
     else:
         lowest, highest = float(values.min()), float(values.max())

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from ohlora_fast.kernels.cubic import cubic_taps
 
 from ohlora_fast import _core, apply_ombre
-from ohlora_fast.ops.ombre_op import cubic_taps, hair_rows, hue_colors, ombre_torch
+from ohlora_fast.ops.ombre_op import hair_rows, hue_colors, pack_settings
+from ohlora_fast.ops.ombre_torch import ombre_torch, resized_torch
 
 HERE = Path(__file__).parent
 GOLDEN = HERE.parent / "golden" / "ombre.npz"
@@ -122,12 +124,10 @@ def test_odd_shapes_differ_by_at_most_one(backend, case):
 @pytest.mark.parametrize("size", [(1024, 1024), (256, 256), (517, 333), (100, 103)])
 def test_resized_map_equals_opencv_off_the_border(size):
     """The reason for the particular order of operations: a map of ones must give what OpenCV gives."""
-    from ohlora_fast.ops.ombre_op import _resized_torch
-
     torch = pytest.importorskip("torch")
     rng = np.random.default_rng(0)
     maps = np.stack([rng.random((224, 224), dtype=np.float32), np.ones((224, 224), np.float32)]) * np.float32(255)
-    got = _resized_torch(torch.from_numpy(maps), *size).numpy()
+    got = resized_torch(torch.from_numpy(maps), *size).numpy()
     expected = np.stack([cv2.resize(one, size[::-1], interpolation=cv2.INTER_CUBIC) for one in maps])
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-4)
     if platform.machine() in ("x86_64", "AMD64") and cv2.__version__.startswith("5."):
@@ -168,15 +168,15 @@ def float_case():
     prob = 0.76 + 0.2 * torch.rand(2, 6, 5, dtype=torch.float64)
     image = 60 + 60 * torch.rand(2, 3, 9, 8, dtype=torch.float64)
     parameters = [np.array([0.5, 0.1]), np.array([0.9, 0.6]), np.array([0.5, 0.8])]
-    return torch, image, prob, parameters
+    return torch, image, prob, torch.from_numpy(pack_settings(*parameters))
 
 
 def test_torch_gradients_reach_image_and_map():
     torch, image, prob, parameters = float_case()
     image.requires_grad_()
     prob.requires_grad_()
-    assert torch.autograd.gradcheck(lambda i, p: ombre_torch(i, p, *parameters), (image, prob))
-    ombre_torch(image, prob, *parameters).sum().backward()
+    assert torch.autograd.gradcheck(lambda i, p: ombre_torch(i, p, parameters), (image, prob))
+    ombre_torch(image, prob, parameters).sum().backward()
     assert image.grad.abs().sum() > 0
     assert prob.grad.abs().sum() > 0
 
@@ -184,8 +184,8 @@ def test_torch_gradients_reach_image_and_map():
 def test_float_tensors_skip_the_truncations():
     torch, image, prob, parameters = float_case()
     rounded = image.round()
-    exact = ombre_torch(rounded, prob, *parameters)
-    truncated = ombre_torch(rounded.byte(), prob.float(), *parameters)
+    exact = ombre_torch(rounded, prob, parameters)
+    truncated = ombre_torch(rounded.byte(), prob.float(), parameters)
     assert not torch.equal(exact, exact.round())
     # Two truncations, each of less than 1.
     assert float((exact - truncated).min()) > -0.01

@@ -1,0 +1,86 @@
+"""The ombre as operations of PyTorch's, with gradients, for ``torch.compile`` and ``torch.export``.
+
+Importing this registers ``torch.ops.ohlora_fast.ombre``, which chooses among the backends of tensors, and its in-place
+form ``ombre_``. Everything here trusts its arguments; :func:`ohlora_fast.apply_ombre` checks them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .ombre_op import backend_problem
+from .ombre_torch import ombre_gradients, ombre_torch
+
+__all__ = ["ombre", "ombre_", "ombre_backward"]
+
+
+def on_cpu(image: Tensor, prob: Tensor, settings: Tensor) -> Tensor:
+    return ombre_torch(image, prob, settings).contiguous(memory_format=layout_of(image))
+
+
+def on_cpu_in_place(image: Tensor, prob: Tensor, settings: Tensor) -> None:
+    image.copy_(ombre_torch(image, prob, settings))
+
+
+def layout_of(image: Tensor) -> torch.memory_format:
+    """Planes or interleaved pixels, as `torch.empty_like` keeps them."""
+    planes = image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last)
+    return torch.contiguous_format if planes else torch.channels_last
+
+
+def on_gpu(image: Tensor, prob: Tensor, settings: Tensor, out: Tensor | None = None) -> Tensor:
+    """Dye with the best backend there is for a GPU's tensors: CUDA, which takes bytes, or Triton."""
+    if image.dtype == torch.uint8 and backend_problem("cuda") is None:
+        from .ombre_cuda import ombre_cuda
+
+        return ombre_cuda(image, prob, settings, out)
+    from ohlora_fast.kernels.ombre import ombre_triton
+
+    return ombre_triton(image, prob, settings, out)
+
+
+def on_gpu_in_place(image: Tensor, prob: Tensor, settings: Tensor) -> None:
+    on_gpu(image, prob, settings, image)
+
+
+ombre = torch.library.custom_op(
+    "ohlora_fast::ombre", on_cpu, mutates_args=(), schema="(Tensor image, Tensor prob, Tensor settings) -> Tensor"
+)
+ombre.register_kernel("cuda")(lambda image, prob, settings: on_gpu(image, prob, settings))
+ombre_ = torch.library.custom_op(
+    "ohlora_fast::ombre_",
+    on_cpu_in_place,
+    mutates_args=("image",),
+    schema="(Tensor(a!) image, Tensor prob, Tensor settings) -> ()",
+)
+ombre_.register_kernel("cuda")(on_gpu_in_place)
+ombre_backward = torch.library.custom_op(
+    "ohlora_fast::ombre_backward",
+    ombre_gradients,
+    mutates_args=(),
+    schema="(Tensor grad, Tensor image, Tensor prob, Tensor settings) -> (Tensor, Tensor)",
+)
+
+
+@ombre.register_fake
+def _(image: Tensor, prob: Tensor, settings: Tensor) -> Tensor:
+    return torch.empty(image.shape, dtype=image.dtype, device=image.device, memory_format=layout_of(image))
+
+
+@ombre_backward.register_fake
+def _(grad: Tensor, image: Tensor, prob: Tensor, settings: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.empty_like(grad), prob.new_empty(prob.shape)
+
+
+def keep(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+    return *ombre_backward(grad, *ctx.saved_tensors), None
+
+
+ombre.register_autograd(backward, setup_context=keep)
