@@ -1,0 +1,73 @@
+"""From photos to the student's input, on their device: PyTorch form, Triton form, custom op.
+
+Importing this registers ``torch.ops.ohlora_fast.preprocess``. Everything here trusts its arguments.
+
+The CPU path squashes with Pillow instead (`student.preprocess`), which rounds to whole bytes, once across and once
+down: a result here and one there differ by at most 1.5 steps of 2/255.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ohlora_fast.student import SIZE
+
+
+def preprocess_torch(image: Tensor, dtype: torch.dtype, size: int = SIZE) -> Tensor:
+    """Resize and scale photos in plain PyTorch: what the kernel is held to, and what CPUs run.
+
+    Args:
+        image: uint8 RGB or RGBA (N, 3 or 4, H, W), of any strides; alpha is dropped.
+        dtype: of the result: float16, bfloat16 or float32. All is computed in float32.
+        size: height and width of the result.
+
+    Returns:
+        (N, 3, size, size) in [−1, 1], channels-last in memory.
+
+    >>> x = preprocess_torch(torch.full((1, 4, 40, 30), 255, dtype=torch.uint8), torch.float16)
+    >>> x.shape, x.is_contiguous(memory_format=torch.channels_last), round(x.min().item(), 3)
+    (torch.Size([1, 3, 224, 224]), True, 1.0)
+    """
+    pixels = F.interpolate(image[:, :3].float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
+    return (pixels * (2 / 255) - 1).to(dtype, memory_format=torch.channels_last)
+
+
+def preprocess_triton(image: Tensor, dtype: torch.dtype) -> Tensor:
+    """Resize and scale photos in Triton: arguments and result as of :func:`preprocess_torch`."""
+    from ohlora_fast.kernels.preprocess import preprocess as launch
+
+    return launch(image, dtype, SIZE)
+
+
+preprocess = torch.library.custom_op(
+    "ohlora_fast::preprocess", preprocess_torch, mutates_args=(), schema="(Tensor image, ScalarType dtype) -> Tensor"
+)
+preprocess.register_kernel("cuda")(preprocess_triton)
+
+
+@preprocess.register_fake
+def _(image: Tensor, dtype: torch.dtype) -> Tensor:
+    shape = (image.shape[0], 3, SIZE, SIZE)
+    return torch.empty(shape, dtype=dtype, device=image.device, memory_format=torch.channels_last)
+
+
+def preprocess_cost(count: int, height: int, width: int, itemsize: int, channels: int = 3) -> tuple[int, int]:
+    """Count what the preprocessing of a batch takes at least.
+
+    Args:
+        count: photos in the batch.
+        height, width: of the photos.
+        itemsize: bytes of a number of the result.
+        channels: of the photos. All are counted: interleaved bytes come with their neighbours.
+
+    Returns:
+        Bytes through memory (photo read once, result written once), and operations of the two resizes, rows first.
+
+    >>> preprocess_cost(1, 1024, 1024, 2)
+    (3446784, 15335424)
+    """
+    down, across = (max(2 * source / SIZE, 2.0) for source in (height, width))  # weights an output
+    operations = 2 * 3 * (SIZE * width * down + SIZE * SIZE * across)
+    return count * (height * width * channels + 3 * SIZE * SIZE * itemsize), round(count * operations)
