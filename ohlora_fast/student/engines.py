@@ -1,4 +1,4 @@
-"""What runs the student: ONNX Runtime on CPUs, PyTorch on CUDA, on Apple's MPS and for any checkpoint.
+"""What runs the student: ONNX Runtime on CPUs, own kernels on CUDA, PyTorch on Apple's MPS and for any checkpoint.
 
 PyTorch and ONNX Runtime are imported where they are used: with the bundled weights on a CPU, PyTorch is never loaded.
 """
@@ -21,7 +21,7 @@ from ohlora_fast.student import SIZE, bundled
 if TYPE_CHECKING:
     from torch import Tensor
 
-ENGINES = ("onnx", "torch")
+ENGINES = ("onnx", "torch", "cuda")
 DEVICES = ("cpu", "cuda", "mps")
 
 
@@ -123,8 +123,9 @@ def make_engine(
 
     Args:
         checkpoint: a student's weights, or an exported ``.onnx`` graph; None for the bundled ones.
-        engine: ``"onnx"``, ``"torch"`` or ``"auto"``: ONNX Runtime on a CPU, PyTorch elsewhere and for checkpoints
-            other than ``.onnx`` (``engine="onnx"`` exports such a one first, which needs the ``onnx`` package).
+        engine: ``"onnx"``, ``"torch"``, ``"cuda"`` or ``"auto"``: ONNX Runtime on a CPU, `CudaEngine` on an NVIDIA
+            GPU, PyTorch elsewhere and for checkpoints other than ``.onnx`` (``engine="onnx"`` exports such a one
+            first, which needs the ``onnx`` package).
         device: ``"cpu"``, ``"cuda"`` (``"cuda:1"``), ``"mps"`` or ``"auto"``: CUDA where it runs, else the CPU.
         threads: CPU threads a call uses; None for all cores.
 
@@ -142,13 +143,21 @@ def make_engine(
         onnx_only = engine == "onnx" or (checkpoint is not None and is_graph)
         device = "cuda" if not onnx_only and device_problem("cuda") is None else "cpu"
     if engine == "auto":
-        engine = "onnx" if is_graph and device == "cpu" and engine_problem("onnx") is None else "torch"
-    if reason := engine_problem(engine):
+        engine = "torch"
+        if is_graph and device == "cpu" and engine_problem("onnx") is None:
+            engine = "onnx"
+        elif device.startswith("cuda") and engine_problem("cuda", device) is None:
+            engine = "cuda"
+    if reason := engine_problem(engine, device):
         raise InputError(f"engine: {engine!r} does not run here: {reason}")
+    if engine != "onnx" and checkpoint is not None and is_graph:
+        raise InputError(f"checkpoint {checkpoint}: the {engine} engine takes .safetensors or .pth, not .onnx")
     if engine == "torch":
-        if checkpoint is not None and is_graph:
-            raise InputError(f"checkpoint {checkpoint}: the torch engine takes .safetensors or .pth, not .onnx")
         return TorchEngine(checkpoint, device)
+    if engine == "cuda":
+        from ohlora_fast.student.cuda_engine import CudaEngine
+
+        return CudaEngine(checkpoint, device)
     if device != "cpu":
         raise InputError(f"device: got {device!r}, but the onnx engine runs on cpu alone")
     if is_graph:
@@ -169,9 +178,16 @@ def available_devices() -> dict[str, str | None]:
     return {device: device_problem(device) for device in DEVICES}
 
 
-def engine_problem(engine: str) -> str | None:
-    """Why an engine cannot run here, or None."""
-    package = {"onnx": "onnxruntime", "torch": "torch"}[engine]
+def engine_problem(engine: str, device: str = "cuda") -> str | None:
+    """Why an engine cannot run here, or None; ``device`` is the GPU that the engine ``"cuda"`` would use."""
+    if engine == "cuda":
+        if not device.startswith("cuda"):
+            return f"it runs on cuda alone, not on {device}"
+        return device_problem(device) or package_problem("triton")
+    return package_problem({"onnx": "onnxruntime", "torch": "torch"}[engine])
+
+
+def package_problem(package: str) -> str | None:
     return None if find_spec(package) else f"the package {package} is not installed"
 
 
@@ -186,7 +202,7 @@ def device_problem(device: str) -> str | None:
         return "MPS exists on macOS alone"
     if kind == "cuda" and not has_nvidia_gpu():
         return "no NVIDIA driver with a GPU was found"
-    if reason := engine_problem("torch"):
+    if reason := package_problem("torch"):
         return reason
     import torch
 

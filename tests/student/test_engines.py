@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ohlora_fast import HairStylist, InputError
+from ohlora_fast.student.cuda_engine import LARGEST, batch_sizes
 from ohlora_fast.student.engines import (
     OnnxEngine,
     TorchEngine,
@@ -75,10 +76,28 @@ def test_another_graph_is_refused_with_what_it_takes(tmp_path):
 
 
 def test_what_runs_here_is_told():
-    assert available_engines() == {"onnx": None, "torch": None}
+    engines = available_engines()
+    assert engines["onnx"] is engines["torch"] is None
+    assert (engines["cuda"] is None) == torch.cuda.is_available()
     devices = available_devices()
     assert devices["cpu"] is None
     assert (devices["cuda"] is None) == torch.cuda.is_available()
     if torch.cuda.is_available():
         assert has_nvidia_gpu()
     assert (devices["mps"] is None) == torch.backends.mps.is_available()
+
+
+def test_the_cuda_engine_says_why_it_does_not_run():
+    with pytest.raises(InputError, match="engine: 'cuda' does not run here: it runs on cuda alone, not on cpu"):
+        make_engine(engine="cuda", device="cpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match=r"engine: 'cuda' does not run here: (no NVIDIA driver|PyTorch)"):
+            make_engine(engine="cuda", device="cuda")
+
+
+def test_batches_are_cut_into_powers_of_two():
+    for count in (1, 2, 3, 100, 255, 256, 257, 1000):
+        sizes = batch_sizes(count)
+        assert sum(sizes) == count
+        assert all(size & (size - 1) == 0 and size <= LARGEST for size in sizes)
+        assert sizes == sorted(sizes, reverse=True)
