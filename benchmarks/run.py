@@ -135,7 +135,7 @@ def as_markdown(results: Mapping[str, Any]) -> str:
 
 def table(question: str, cases: Mapping[str, Mapping[str, Any]]) -> str:
     """One question's table: a row a provider, a column a case."""
-    lines = [f"| {question} | {' | '.join(cases)} |", f"| --- |{' ---: |' * len(cases)}"]
+    rows = []
     providers = next(iter(cases.values()))
     first = next(iter(providers))
     for provider in providers:
@@ -144,8 +144,21 @@ def table(question: str, cases: Mapping[str, Mapping[str, Any]]) -> str:
             seconds, unit = sides[provider]["median_s"], sides[first]["median_s"]
             time = f"{rounded(seconds)} s" if seconds >= 1 else f"{rounded(1e3 * seconds)} ms"
             cells.append(time + (f" ({rounded(seconds / unit)}×)" if provider != first else ""))
-        lines.append(f"| {provider} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append([provider, *cells])
+    return markdown([question, *cases], rows)
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """A Markdown table whose first columns, so many, are set flush left, and the others right.
+
+    >>> print(markdown(["fruit", "grams"], [["cherry", "8"], ["melon", "2,100"]]))
+    | fruit | grams |
+    | --- | ---: |
+    | cherry | 8 |
+    | melon | 2,100 |
+    """
+    rule = ["---"] * left + ["---:"] * (len(header) - left)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
 def rounded(number: float) -> str:
