@@ -132,7 +132,7 @@ def counted(network: str) -> tuple[int, int]:
 
     >>> operations, weights = counted("default")
     >>> round(operations / 1e9, 2), round(weights / 1e6, 1)
-    (1.26, 3.7)
+    (1.26, 3.2)
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode

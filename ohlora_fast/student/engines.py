@@ -74,7 +74,8 @@ class OnnxEngine:
         self.input, self.output = inputs[0].name, outputs[0].name
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        return self.session.run([self.output], {self.input: images})[0]
+        maps = self.session.run([self.output], {self.input: images})[0]
+        return np.minimum(maps, 1, out=maps)  # ONNX Runtime's sigmoid gives 1.0000001 on some processors
 
 
 class TorchEngine:

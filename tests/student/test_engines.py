@@ -1,5 +1,7 @@
 """Choosing engines, and running them on other students than the bundled one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -59,6 +61,14 @@ def test_an_exported_graph_runs_for_any_batch_size(student, tmp_path):
         assert np.abs(engine.predict(PHOTOS[:count]) - expected(model)[:count]).max() < 1e-4
     with pytest.raises(InputError, match="torch engine takes"):
         make_engine(tmp_path / "student.onnx", engine="torch")
+
+
+def test_maps_never_exceed_1():
+    """ONNX Runtime's sigmoid does, on AMD's processors, and the ombre would refuse the map."""
+    engine = OnnxEngine()
+    raw = np.array([[[-0.0, 0.5, 1.0000001]]], np.float32)
+    engine.session = SimpleNamespace(run=lambda outputs, inputs: [raw.copy()])
+    assert engine.predict(PHOTOS[:1]).tolist() == [[[0.0, 0.5, 1.0]]]
 
 
 def test_another_graph_is_refused_with_what_it_takes(tmp_path):
