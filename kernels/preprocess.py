@@ -1,4 +1,4 @@
-"""Photos to the student's input: antialiased bilinear resize, scale to [−1, 1], layout and type, in one kernel.
+"""Photos to the student's input: antialiased bilinear resize, centring, layout and type, in one kernel.
 
 A resize is two matrix products, down · photo · across, whose matrices hold a triangle of weights for each output. A
 program makes a tile of the output, 16×32 pixels of three colours. It walks over the part of the photo that the tile's
@@ -63,6 +63,12 @@ def across(columns, high, low, total):
 
 
 @triton.jit
+def centred(value):
+    """The nearest byte, less 127.5: half whole numbers, exact in every type."""
+    return (value + 0.5).to(tl.int32).to(tl.float32) - 127.5
+
+
+@triton.jit
 def preprocess_kernel(
     image, out, window_y, shape_y, window_x, shape_x, narrow_y, narrow_x, height, width,
     sample_stride, colour_stride, row_stride, column_stride, out_colour, out_row, out_column,
@@ -112,9 +118,9 @@ def preprocess_kernel(
         blue = across(column_blue, high, low, blue)
 
     out += sample * 3 * SIZE * SIZE + y[:, None] * out_row + x[None, :] * out_column
-    tl.store(out, red * (2 / 255) - 1)
-    tl.store(out + out_colour, green * (2 / 255) - 1)
-    tl.store(out + 2 * out_colour, blue * (2 / 255) - 1)
+    tl.store(out, centred(red))
+    tl.store(out + out_colour, centred(green))
+    tl.store(out + 2 * out_colour, centred(blue))
 
 
 def resize_windows(source: int, size: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], float]:
@@ -153,7 +159,7 @@ def windows_on(source: int, size: int, device: torch.device) -> tuple[Tensor, Te
 
 
 def preprocess(image: Tensor, dtype: torch.dtype, size: int, channels_last: bool = True) -> Tensor:
-    """Resize and scale photos.
+    """Resize and centre photos.
 
     Args:
         image: uint8 (N, 3 or 4, H, W), of any strides; a fourth channel is not read.
@@ -162,7 +168,7 @@ def preprocess(image: Tensor, dtype: torch.dtype, size: int, channels_last: bool
         channels_last: the result's memory format; contiguous if False.
 
     Returns:
-        (N, 3, size, size) in [−1, 1].
+        (N, 3, size, size): bytes less 127.5.
     """
     count, _, height, width = image.shape
     layout = torch.channels_last if channels_last else torch.contiguous_format

@@ -2,8 +2,10 @@
 
 Importing this registers ``torch.ops.ohlora_fast.preprocess``. Everything here trusts its arguments.
 
-The CPU path squashes with Pillow instead (`student.preprocess`), which rounds to whole bytes, once across and once
-down: a result here and one there differ by at most 1.5 steps of 2/255.
+The result is rounded to whole bytes, as the photos were that the student was trained on, and centred by taking 127.5
+off. Such numbers are exact in float16 and bfloat16, where the same numbers scaled to [−1, 1] are not: bfloat16 would
+round them by up to a quarter of a byte. The scale, 1 / 127.5, belongs into the weights that follow. The CPU path
+squashes with Pillow (`student.preprocess`), which rounds once across and once down: the two differ by at most 2 bytes.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from ohlora_fast.student import SIZE
 
 
 def preprocess_torch(image: Tensor, dtype: torch.dtype, size: int = SIZE) -> Tensor:
-    """Resize and scale photos in plain PyTorch: what the kernel is held to, and what CPUs run.
+    """Resize and centre photos in plain PyTorch: what the kernel is held to, and what CPUs run.
 
     Args:
         image: uint8 RGB or RGBA (N, 3 or 4, H, W), of any strides; alpha is dropped.
@@ -24,18 +26,18 @@ def preprocess_torch(image: Tensor, dtype: torch.dtype, size: int = SIZE) -> Ten
         size: height and width of the result.
 
     Returns:
-        (N, 3, size, size) in [−1, 1], channels-last in memory.
+        (N, 3, size, size): bytes less 127.5, so −127.5 to 127.5; channels-last in memory.
 
     >>> x = preprocess_torch(torch.full((1, 4, 40, 30), 255, dtype=torch.uint8), torch.float16)
-    >>> x.shape, x.is_contiguous(memory_format=torch.channels_last), round(x.min().item(), 3)
-    (torch.Size([1, 3, 224, 224]), True, 1.0)
+    >>> x.shape, x.is_contiguous(memory_format=torch.channels_last), x.min().item()
+    (torch.Size([1, 3, 224, 224]), True, 127.5)
     """
     pixels = F.interpolate(image[:, :3].float(), (size, size), mode="bilinear", antialias=True, align_corners=False)
-    return (pixels * (2 / 255) - 1).to(dtype, memory_format=torch.channels_last)
+    return (torch.floor(pixels + 0.5) - 127.5).to(dtype, memory_format=torch.channels_last)
 
 
 def preprocess_triton(image: Tensor, dtype: torch.dtype) -> Tensor:
-    """Resize and scale photos in Triton: arguments and result as of :func:`preprocess_torch`."""
+    """Resize and centre photos in Triton: arguments and result as of :func:`preprocess_torch`."""
     from ohlora_fast.kernels.preprocess import preprocess as launch
 
     return launch(image, dtype, SIZE)

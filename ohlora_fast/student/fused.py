@@ -34,6 +34,7 @@ class FusedStudent(nn.Module):
     def __init__(self, model: EffiSegNet, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         form = InferenceEffiSegNet(model, fold=True)
+        form.encoder._conv_stem.weight /= 127.5  # `preprocess` leaves the scale of its bytes to the weights
         self.dtype, self.head_stride = dtype, model.head_stride
         self.encoder = form.encoder.to(dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         packed = pack_head(form, dtype)
@@ -42,7 +43,7 @@ class FusedStudent(nn.Module):
             self.register_buffer(f"head_{name}", weight)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """uint8 (N, 3 or 4, H, W) → the encoder's input: (N, 3, 224, 224) in [−1, 1], channels-last."""
+        """uint8 (N, 3 or 4, H, W) → the encoder's input: (N, 3, 224, 224), bytes less 127.5, channels-last."""
         return torch.ops.ohlora_fast.preprocess(images, self.dtype)
 
     def segment(self, x: Tensor) -> Tensor:

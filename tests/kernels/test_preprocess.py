@@ -18,8 +18,8 @@ from ohlora_fast.kernels.preprocess import preprocess, resize_windows
 from ohlora_fast.ops.preprocess_op import preprocess_torch, preprocess_triton
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-CLOSE = 2e-6
-"""The largest difference, of results in [−1, 1]."""
+CLOSE = 2e-3
+"""The share of results that may be rounded to the next byte: sums differ by up to 3e-4, the order being another."""
 
 
 def noise(count, channels, height, width, seed=0):
@@ -32,9 +32,10 @@ def interleaved(image):
 
 
 def difference(image, size, dtype=torch.float32, **options):
-    return (
-        (preprocess(image, dtype, size, **options).float() - preprocess_torch(image, torch.float32, size)).abs().max()
-    )
+    """The share of results that differ from PyTorch's, none by more than a byte."""
+    apart = (preprocess(image, dtype, size, **options).float() - preprocess_torch(image, torch.float32, size)).abs()
+    assert apart.max() <= 1
+    return (apart > 0).float().mean()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (7, 5), (1, 300), (63, 65), (128, 64), (64, 333), (517, 1023), (9, 8000)])
@@ -73,14 +74,14 @@ def test_strides(view):
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
-@pytest.mark.parametrize(("dtype", "step"), [(torch.float32, 0), (torch.float16, 2**-11), (torch.bfloat16, 2**-8)])
-def test_types_and_layouts(dtype, step, channels_last):
-    """A result is rounded to the nearest number of its type; by the interpreter, for bfloat16, towards zero."""
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_types_and_layouts(dtype, channels_last):
+    """Every type holds the results exactly."""
     image = interleaved(noise(2, 3, 40, 90))
     got = preprocess(image, dtype, 32, channels_last)
     assert got.dtype == dtype
     assert got.is_contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-    assert difference(image, 32, dtype, channels_last=channels_last) < CLOSE + step
+    assert difference(image, 32, dtype, channels_last=channels_last) < CLOSE
 
 
 def test_alpha_is_not_read():
@@ -90,11 +91,9 @@ def test_alpha_is_not_read():
     assert torch.equal(preprocess(image, torch.float32, 32), preprocess(other, torch.float32, 32))
 
 
-def test_a_photo_of_the_size_is_only_scaled():
+def test_a_photo_of_the_size_is_only_centred():
     image = interleaved(noise(1, 3, 224, 224))
-    got = preprocess_triton(image, torch.float32)
-    assert torch.equal(got.mul(127.5).add(127.5).round().byte(), image)
-    assert (got - (image.float() * (2 / 255) - 1)).abs().max() < 1.2e-7  # one rounding, or two
+    assert torch.equal(preprocess_triton(image, torch.float16), image.half() - 127.5)
 
 
 def test_windows_are_those_of_a_resize_of_unit_impulses():
