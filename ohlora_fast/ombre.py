@@ -133,6 +133,28 @@ def apply_ombre(
     return out if images.ndim == image.ndim else out[0]  # type: ignore[attr-defined]
 
 
+def pack(color: Setting, ombre_height: Setting, ombre_grad_height: Setting, count: int) -> NDArray[np.float64]:
+    """Check the settings of `count` images, and put them into the one array that operations take.
+
+    Args:
+        color, ombre_height, ombre_grad_height: as of :func:`apply_ombre`.
+        count: how many images there are.
+
+    Returns:
+        float64 (count, 5), as of :func:`ohlora_fast.ops.ombre_op.pack_settings`.
+
+    Raises:
+        InputError: a setting is no number in [0, 1], or there are neither one nor `count`.
+
+    Example:
+        >>> pack(0.5, [0.6, 1.0], 0.4, 2).tolist()
+        [[0.0, 254.0, 255.0, 0.6, 0.4], [0.0, 254.0, 255.0, 1.0, 0.4]]
+    """
+    values = (color, ombre_height, ombre_grad_height)
+    names = ("color", "ombre_height", "ombre_grad_height")
+    return pack_settings(*(_settings(name, value, count) for name, value in zip(names, values, strict=True)))
+
+
 def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> NDArray[np.bool_]:
     """Say for each map whether a hair row is found at an image size.
 

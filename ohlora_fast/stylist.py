@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from ohlora_fast.errors import InputError, NoHairWarning
-from ohlora_fast.ombre import Ombre, apply_ombre, as_batch, check_threads, has_hair
+from ohlora_fast.ombre import Ombre, apply_ombre, as_batch, check_threads, has_hair, pack
 from ohlora_fast.ops.ombre_op import is_tensor
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.engines import TorchEngine, make_engine
@@ -38,7 +38,8 @@ class HairStylist:
     Args:
         checkpoint: a student's weights (``.safetensors``, ``.pth``) or an exported graph (``.onnx``); None for the
             bundled student.
-        engine: ``"onnx"``, ``"torch"``, or ``"auto"``: ONNX Runtime on a CPU, PyTorch on a GPU.
+        engine: ``"onnx"``, ``"torch"``, ``"cuda"``, or ``"auto"``: ONNX Runtime on a CPU, own kernels on an NVIDIA
+            GPU, PyTorch on Apple's.
         device: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"``: CUDA where it runs, else the CPU.
         threads: CPU threads that one call uses, in the student and in the ombre; None for all cores.
 
@@ -141,8 +142,11 @@ class HairStylist:
     def _dye(self, image: Any, parameters: Sequence[Any]) -> tuple[Any, list[int]]:
         """Dye one photo or batch; also tell which of its photos have no hair row, and so stay as they are."""
         photos, single = open_photos(image)
-        maps = self._maps(photos)
         color, height, grad_height = parameters
+        if self._runs_on_gpu(photos):
+            dyed, bald = self._dye_on_gpu(photos, pack(color, height, grad_height, len(photos)))
+            return (dyed[0] if single else dyed), bald
+        maps = self._maps(photos)
         dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads)
         size = photos.shape[1:3] if isinstance(photos, np.ndarray) else photos.shape[-2:]
         bald = [index for index, found in enumerate(has_hair(maps, tuple(size), self.threads)) if not found]
@@ -150,8 +154,36 @@ class HairStylist:
             dyed[bald] = photos[bald]
         return (dyed[0] if single else dyed), bald
 
+    def _runs_on_gpu(self, photos: Any) -> bool:
+        """Whether the GPU's kernels take this checked batch as it is: arrays, and bytes in that GPU's memory."""
+        if self.engine.name != "cuda":
+            return False
+        on_it = not isinstance(photos, np.ndarray) and str(photos.device) == self.engine.device
+        return isinstance(photos, np.ndarray) or (on_it and str(photos.dtype) == "torch.uint8")
+
+    def _dye_on_gpu(self, photos: Any, settings: Array) -> tuple[Any, list[int]]:
+        import torch
+
+        from ohlora_fast.on_gpu import dye_arrays, dye_tensors
+
+        engine: Any = self.engine
+        dyed: Any
+        found: Any
+        if isinstance(photos, np.ndarray):
+            dyed, found = dye_arrays(engine, photos, settings)
+        else:
+            packed = torch.from_numpy(settings).to(photos.device)
+            dyed, found = dye_tensors(engine, photos, packed)
+            found = found.cpu().numpy()
+        return dyed, np.flatnonzero(~found).tolist()
+
     def _maps(self, photos: Any) -> Any:
         """The student's maps (N, 224, 224) of a checked batch, as array or tensor like the batch."""
+        if self._runs_on_gpu(photos):
+            from ohlora_fast.on_gpu import map_arrays
+
+            gpu: Any = self.engine
+            return map_arrays(gpu, photos) if isinstance(photos, np.ndarray) else gpu.maps(photos)
         if isinstance(photos, np.ndarray):
             inputs = np.stack([squash(photo) for photo in photos])
             chunks = [self.engine.predict(inputs[i : i + CHUNK]) for i in range(0, len(inputs), CHUNK)]

@@ -1,0 +1,70 @@
+"""Segmenting and dyeing on an NVIDIA GPU: of tensors that are there, and of arrays that go there and come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ohlora_fast.ops import ombre_custom_op  # noqa: F401 - registers the operation
+from ohlora_fast.ops.overlap import overlapped
+from ohlora_fast.student.cuda_engine import LARGEST, CudaEngine
+
+Array = np.ndarray[Any, Any]
+
+CHUNK_BYTES = 64 * 2**20
+"""Of the photos that are copied at once: some 3 ms of a PCIe 4 link, beside which a launch takes no time."""
+
+
+def dye_tensors(engine: CudaEngine, photos: Tensor, settings: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the hair and dye it, without waiting for the GPU.
+
+    Args:
+        engine: on whose GPU all lies.
+        photos: uint8 (N, 3 or 4, H, W), of any strides.
+        settings: float64 (N, 5), as of `ohlora_fast.ombre.pack`.
+
+    Returns:
+        The dyed photos, and for each whether it has a row of hair, (N,): one that has none is a copy.
+    """
+    from ohlora_fast.kernels.ombre import hair_extents
+
+    maps = engine.maps(photos)
+    found = hair_extents(maps, *photos.shape[2:])[:, 0] > 0
+    return torch.ops.ohlora_fast.ombre(photos, maps * found[:, None, None], settings), found
+
+
+def dye_arrays(engine: CudaEngine, photos: Array, settings: Array) -> tuple[Array, Array]:
+    """As `dye_tensors`, for arrays (N, H, W, 3 or 4): copies overlap with the work."""
+    packed = torch.from_numpy(settings).to(engine.device)
+    dyed, found = np.empty_like(photos), np.empty(len(photos), bool)
+    parts = iter(list(chunks(photos)))
+
+    def work(part: Tensor) -> tuple[Tensor, Tensor]:
+        result, hair = dye_tensors(engine, part.permute(0, 3, 1, 2), packed[next(parts)])
+        return result.permute(0, 2, 3, 1), hair
+
+    results = overlapped((np.ascontiguousarray(photos[part]) for part in chunks(photos)), work, engine.device)
+    for part, (some, hair) in zip(chunks(photos), results, strict=True):
+        dyed[part], found[part] = some, hair
+    return dyed, found
+
+
+def map_arrays(engine: CudaEngine, photos: Array) -> Array:
+    """The student's maps (N, 224, 224) of arrays (N, H, W, 3 or 4)."""
+    results = overlapped(
+        (np.ascontiguousarray(photos[part]) for part in chunks(photos)),
+        lambda part: [engine.maps(part.permute(0, 3, 1, 2))],
+        engine.device,
+    )
+    return np.concatenate([maps.copy() for (maps,) in results])
+
+
+def chunks(photos: Array) -> Iterator[slice]:
+    """Cut a batch into runs of at most `CHUNK_BYTES`, but at least one photo and at most the largest graph's."""
+    size = min(LARGEST, max(1, CHUNK_BYTES // (photos.nbytes // len(photos))))
+    for first in range(0, len(photos), size):
+        yield slice(first, first + size)
