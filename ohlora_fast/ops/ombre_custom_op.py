@@ -65,6 +65,13 @@ ombre_backward = torch.library.custom_op(
 )
 
 
+@ombre_backward.register_kernel("cuda")
+def _(grad: Tensor, image: Tensor, prob: Tensor, settings: Tensor) -> tuple[Tensor, Tensor]:
+    from ohlora_fast.kernels.ombre_backward import ombre_backward_triton
+
+    return ombre_backward_triton(grad, image, prob, settings)
+
+
 @ombre.register_fake
 def _(image: Tensor, prob: Tensor, settings: Tensor) -> Tensor:
     return torch.empty(image.shape, dtype=image.dtype, device=image.device, memory_format=layout_of(image))
