@@ -18,7 +18,7 @@ from ohlora_fast.student.model import double_bilinear
 from ohlora_fast.student.rewrite import InferenceEffiSegNet, double_nearest
 
 LARGEST_HEAD = 128
-"""Channels of the widest head that the Triton form takes: in float32, wider ones spill registers by the kilobyte."""
+"""Channels of the widest head that Triton runs: in float32, wider ones would spill registers by the kilobyte."""
 
 
 class HeadWeights(NamedTuple):
@@ -55,13 +55,6 @@ class HeadWeights(NamedTuple):
     depthwise2: Tensor
     mix3: Tensor
     bias3: Tensor
-
-
-def head_problem(head_channels: int) -> str | None:
-    """Why the Triton form cannot run a head of this width, or None."""
-    if head_channels <= LARGEST_HEAD:
-        return None
-    return f"the Triton head takes up to {LARGEST_HEAD} head channels, not {head_channels}"
 
 
 def pack_head(form: InferenceEffiSegNet, dtype: torch.dtype) -> HeadWeights:
@@ -220,7 +213,13 @@ student_head = torch.library.custom_op(
     mutates_args=(),
     schema="(Tensor[] features, Tensor[] weights, int head_stride) -> Tensor",
 )
-student_head.register_kernel("cuda")(head_triton)
+
+
+@student_head.register_kernel("cuda")
+def head_on_gpu(features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int) -> Tensor:
+    """The head in Triton, or, where it is too wide for that, in plain PyTorch."""
+    form = head_triton if weights[0].shape[1] <= LARGEST_HEAD else head_torch
+    return form(features, weights, head_stride)
 
 
 @student_head.register_fake

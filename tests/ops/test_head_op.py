@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from ohlora_fast.ops import head_op
-from ohlora_fast.ops.head_op import doubled_stencils, head_cost, head_problem, head_torch, pack_head
+from ohlora_fast.ops.head_op import doubled_stencils, head_cost, head_torch, pack_head
 from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
 from ohlora_fast.student.rewrite import InferenceEffiSegNet, double_nearest
 from ohlora_fast.student.weights import load_student
@@ -111,10 +111,14 @@ def test_gradients_are_refused(inputs):
         torch.ops.ohlora_fast.student_head(asked, weights, stride)
 
 
-def test_widest_head():
-    assert head_problem(64) is None
-    assert head_problem(128) is None
-    assert head_problem(130) == "the Triton head takes up to 128 head channels, not 130"
+def test_heads_too_wide_for_triton_run_in_pytorch(wavy, monkeypatch):
+    monkeypatch.setattr(head_op, "head_triton", lambda *_: "Triton")
+    for channels, plain in ((128, False), (130, True)):
+        form = InferenceEffiSegNet(EffiSegNet(head_channels=channels))
+        with torch.no_grad():
+            arguments = form.encoder(wavy(1, 32, 3)), pack_head(form, torch.float32), form.head_stride
+            got = head_op.head_on_gpu(*arguments)
+            assert torch.equal(got, head_torch(*arguments)) if plain else got == "Triton"
 
 
 @pytest.mark.parametrize("stride", HEAD_STRIDES)
