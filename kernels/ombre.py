@@ -215,7 +215,7 @@ def dye_kernel(
         )  # fmt: skip
         some = tl.max((q > CLEAR).to(tl.int32), 0) > 0
         if IN_PLACE:
-            there = there & some
+            there = x < tl.where(some, width, 0)
             p0, p1, p2 = load_planes(source, image_plane, there, PLANES)
         if some:
             weight = row_weight(y, grad_top, grad_bottom)
