@@ -1,8 +1,8 @@
 """Gradients of the ombre of float32 images: the map resized anew, and the chain rule of each pixel, in one kernel.
 
 `backward_kernel` reads the image and the gradient of the dyed image once, and writes the gradients of the image and of
-the resized map's opacity; the map's own resize, which is linear, is carried back by two matrix products. Bytes: 40 a
-pixel of three channels. Limit: bytes.
+the resized map; from there on back it is two matrix products, which are not made here. Bytes: 40 a pixel of three
+channels. Limit: bytes.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ from ohlora_fast.kernels.ombre import (
     shade_of,
     tables,
 )
-
-from ohlora_fast.ops.ombre_torch import resize_adjoint
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,8 +91,7 @@ def ombre_backward_triton(grad: Tensor, image: Tensor, prob: Tensor, settings: T
         settings: float64 (N, 5), as of :func:`ohlora_fast.ops.ombre_op.pack_settings`.
 
     Returns:
-        Gradients of image and map: what :func:`ohlora_fast.ops.ombre_torch.ombre_gradients` gives. The weights of the
-        rows count as constants.
+        The gradient of the image, and (N, H, W) that of the resized map. The weights of the rows count as constants.
     """
     count, channels, height, width = image.shape
     image_grad = torch.empty_like(grad)
@@ -110,7 +107,7 @@ def ombre_backward_triton(grad: Tensor, image: Tensor, prob: Tensor, settings: T
             *grad.stride(), *image.stride(), *image_grad.stride(), *prob.shape, height, width, band,
             CHANNELS=channels, BLOCK=BLOCK, TINY=tiny, COMPILED=COMPILED, **OPTIONS,
         )  # fmt: skip
-    return image_grad, resize_adjoint(map_grad, prob)
+    return image_grad, map_grad
 
 
 def forms() -> list[Form]:

@@ -2,6 +2,16 @@
 
 Importing this registers ``torch.ops.ohlora_fast.ombre``, which chooses among the backends of tensors, and its in-place
 form ``ombre_``. Everything here trusts its arguments; :func:`ohlora_fast.apply_ombre` checks them.
+
+Example:
+    >>> from ohlora_fast.ombre import pack
+    >>> settings = torch.from_numpy(pack(color=0.5, ombre_height=1, ombre_grad_height=0, count=2))
+    >>> photos, maps = torch.full((2, 3, 8, 8), 100, dtype=torch.uint8), torch.ones(2, 4, 4)
+    >>> torch.ops.ohlora_fast.ombre(photos, maps, settings)[0, :, 0, 0]
+    tensor([ 96, 160, 160], dtype=torch.uint8)
+    >>> torch.ops.ohlora_fast.ombre_(photos, maps, settings)
+    >>> photos[1, :, 7, 7]
+    tensor([ 96, 160, 160], dtype=torch.uint8)
 """
 
 from __future__ import annotations
@@ -12,7 +22,7 @@ import torch
 from torch import Tensor
 
 from .ombre_op import backend_problem
-from .ombre_torch import ombre_gradients, ombre_torch
+from .ombre_torch import ombre_gradients, ombre_torch, resize_adjoint
 
 __all__ = ["ombre", "ombre_", "ombre_backward"]
 
@@ -66,10 +76,12 @@ ombre_backward = torch.library.custom_op(
 
 
 @ombre_backward.register_kernel("cuda")
-def _(grad: Tensor, image: Tensor, prob: Tensor, settings: Tensor) -> tuple[Tensor, Tensor]:
+def backward_on_gpu(grad: Tensor, image: Tensor, prob: Tensor, settings: Tensor) -> tuple[Tensor, Tensor]:
+    """The gradients in Triton: of one pixel after the other, then back through the resize."""
     from ohlora_fast.kernels.ombre_backward import ombre_backward_triton
 
-    return ombre_backward_triton(grad, image, prob, settings)
+    image_grad, resized_grad = ombre_backward_triton(grad, image, prob, settings)
+    return image_grad, resize_adjoint(resized_grad, prob)
 
 
 @ombre.register_fake

@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ohlora_fast.kernels.ombre_backward import ombre_backward_triton
 
+from ohlora_fast.ops.ombre_custom_op import backward_on_gpu
 from ohlora_fast.ops.ombre_op import pack_settings
 from ohlora_fast.ops.ombre_torch import ombre_gradients, ombre_torch
 from ohlora_fast.student.engines import device_problem
@@ -51,7 +51,7 @@ def close(found, expected):
 )  # fmt: skip
 def test_gradients_are_those_of_the_plain_formula(count, channels, one_map, size, map_size, layout, seed):
     arguments = case(count, channels, size, 1 if one_map else count, map_size, layout, seed)
-    close(ombre_backward_triton(*arguments), ombre_gradients(*arguments))
+    close(backward_on_gpu(*arguments), ombre_gradients(*arguments))
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -60,4 +60,4 @@ def test_gradients_are_autograd_s(layout):
     leaves = image.clone().requires_grad_(), prob.clone().requires_grad_()
     expected = torch.autograd.grad(ombre_torch(*leaves, packed), leaves, grad)
     assert all(float(one.abs().max()) > 0 for one in expected)
-    close(ombre_backward_triton(grad, image, prob, packed), expected)
+    close(backward_on_gpu(grad, image, prob, packed), expected)
