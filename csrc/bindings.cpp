@@ -16,8 +16,8 @@ using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
 using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 // Chosen once, at import.
-const ohlora::OmbreRows& rows() {
-    static const ohlora::OmbreRows& chosen = ohlora::best_ombre_rows();
+const ohlora::Kernels& kernels() {
+    static const ohlora::Kernels& chosen = ohlora::best_kernels();
     return chosen;
 }
 
@@ -37,7 +37,7 @@ py::array_t<std::uint8_t> ombre(const py::array_t<std::uint8_t>& image, const Fl
     std::uint8_t* to = out.mutable_data();
     {
         py::gil_scoped_release release;
-        ohlora::ombre(images, maps, settings, to, threads, rows());
+        ohlora::ombre(images, maps, settings, to, threads, kernels().ombre);
     }
     return out;
 }
@@ -47,7 +47,7 @@ py::array_t<int> hair_rows(const Floats& prob, int height, int width, int thread
     std::vector<ohlora::HairRows> found;
     {
         py::gil_scoped_release release;
-        found = ohlora::find_hair_rows(maps, height, width, threads, rows());
+        found = ohlora::find_hair_rows(maps, height, width, threads, kernels().ombre);
     }
     py::array_t<int> out({maps.count, 2});
     for (int n = 0; n < maps.count; ++n) {
@@ -62,7 +62,7 @@ py::dict build_info() {
     info["compiler"] = OHLORA_COMPILER;
     info["cxx_standard"] = static_cast<long>(__cplusplus);
     info["simd_compiled"] = ohlora::compiled_levels();
-    info["simd"] = rows().name;
+    info["simd"] = kernels().name;
     info["threads"] = ohlora::default_threads();
     return info;
 }
@@ -71,7 +71,7 @@ py::dict build_info() {
 
 PYBIND11_MODULE(_core, module) {
     module.doc() = "Compiled CPU kernels of ohlora_fast.";
-    rows();
+    kernels();
     module.def("ombre", &ombre, py::arg("image"), py::arg("prob"), py::arg("hue"), py::arg("height"),
                py::arg("grad_height"), py::arg("threads"),
                "uint8 (N,H,W,3|4) with contiguous pixels, float32 (N|1,h,w), uint8 (N,3), float64 (N,) twice.");

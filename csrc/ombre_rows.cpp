@@ -1,8 +1,5 @@
 // The ombre's inner loops in plain C++ that the compiler vectorises; compiled once a level of vector instructions.
 //
-// Only static functions and C headers here: an inline function of the standard library compiled with AVX flags could
-// be the copy that the linker keeps for everybody, and the extension would then crash on an older CPU.
-//
 // Order of operations. The map must equal OpenCV's to the last bit, because a mask of exactly 1.0 lands on 255 or one
 // float below it, which moves whole regions of the result by 1. OpenCV 5.0 on x86 adds the taps in pairs, in another
 // order where they touch the border, and in a third for maps below 4×4. Measured on random maps: no value differs off
@@ -12,19 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-#ifndef OHLORA_LEVEL
-#error "compile with -DOHLORA_LEVEL=baseline, avx2 or avx512"
-#endif
-#define OHLORA_JOIN_(a, b) a##b
-#define OHLORA_JOIN(a, b) OHLORA_JOIN_(a, b)
-#define OHLORA_TEXT_(a) #a
-#define OHLORA_TEXT(a) OHLORA_TEXT_(a)
-
-#if defined(_MSC_VER)
-#define OHLORA_RESTRICT __restrict
-#else
-#define OHLORA_RESTRICT __restrict__
-#endif
+#include "per_level.hpp"
 
 namespace ohlora {
 namespace {
@@ -236,7 +221,6 @@ void dye_row(const DyeRow& row) {
 
 }  // namespace
 
-extern const OmbreRows OHLORA_JOIN(ombre_rows_, OHLORA_LEVEL) = {OHLORA_TEXT(OHLORA_LEVEL), widen, stretch,
-                                                                any_reaches, map_reaches, dye_row};
+extern const OmbreRows OHLORA_OF_LEVEL(ombre_rows) = {widen, stretch, any_reaches, map_reaches, dye_row};
 
 }  // namespace ohlora

@@ -53,7 +53,6 @@ struct DyeRow {
 };
 
 struct OmbreRows {
-    const char* name;
     // 255 · source, with kPad replicated values on either side.
     void (*widen)(const float* source, int size, float* padded);
     // Stretches a padded source row to the output's width, for output rows of this order.

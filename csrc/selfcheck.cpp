@@ -47,8 +47,8 @@ void fill(std::vector<float>& map, const char* kind, Numbers& numbers) {
 }  // namespace
 
 int main() {
-    const ohlora::OmbreRows& rows = ohlora::best_ombre_rows();
-    std::fprintf(stderr, "vector level: %s, threads: %d\n", rows.name, ohlora::default_threads());
+    const ohlora::Kernels& kernels = ohlora::best_kernels();
+    std::fprintf(stderr, "vector level: %s, threads: %d\n", kernels.name, ohlora::default_threads());
     const Case cases[] = {{1, 1, 3, 224, 224, "ones"},   {7, 5, 4, 7, 5, "noise"},      {65, 63, 3, 1, 1, "ones"},
                           {300, 333, 3, 56, 60, "soft"}, {256, 256, 4, 224, 224, "ones"}, {301, 257, 3, 31, 33, "binary"},
                           {64, 128, 3, 9, 9, "zeros"},   {511, 300, 3, 224, 224, "noise"}};
@@ -69,8 +69,8 @@ int main() {
         const std::ptrdiff_t row = static_cast<std::ptrdiff_t>(one.width) * one.channels;
         const ohlora::Images images{image.data(), count, one.height, one.width, one.channels, row * one.height, row};
         const ohlora::ProbabilityMaps maps{map.data(), count, one.map_height, one.map_width};
-        const auto hair = ohlora::find_hair_rows(maps, one.height, one.width, 2, rows);
-        ohlora::ombre(images, maps, {hue.data(), height.data(), grad.data()}, out.data(), 2, rows);
+        const auto hair = ohlora::find_hair_rows(maps, one.height, one.width, 2, kernels.ombre);
+        ohlora::ombre(images, maps, {hue.data(), height.data(), grad.data()}, out.data(), 2, kernels.ombre);
         std::printf("%d %s %dx%dx%d rows %d-%d %d-%d %016llx\n", number++, one.map, one.height, one.width, one.channels,
                     hair[0].top, hair[0].bottom, hair[1].top, hair[1].bottom,
                     static_cast<unsigned long long>(fingerprint(out)));

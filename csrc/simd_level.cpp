@@ -11,8 +11,10 @@
 namespace ohlora {
 namespace {
 
+#define KERNELS(level) {#level, ombre_rows_##level}
+
 struct Level {
-    const OmbreRows* rows;
+    Kernels kernels;
     bool (*runs_here)();
 };
 
@@ -46,10 +48,10 @@ bool has_avx512() {
 // Lowest first.
 const std::vector<Level>& levels() {
     static const std::vector<Level> all = {
-        {&ombre_rows_baseline, always},
+        {KERNELS(baseline), always},
 #if defined(OHLORA_X86)
-        {&ombre_rows_avx2, has_avx2},
-        {&ombre_rows_avx512, has_avx512},
+        {KERNELS(avx2), has_avx2},
+        {KERNELS(avx512), has_avx512},
 #endif
     };
     return all;
@@ -59,19 +61,19 @@ const std::vector<Level>& levels() {
 
 std::vector<std::string> compiled_levels() {
     std::vector<std::string> names;
-    for (const Level& level : levels()) names.emplace_back(level.rows->name);
+    for (const Level& level : levels()) names.emplace_back(level.kernels.name);
     return names;
 }
 
-const OmbreRows& best_ombre_rows() {
+const Kernels& best_kernels() {
     const char* cap = std::getenv("OHLORA_SIMD");
     const std::string wanted = cap ? cap : "";
     if (!wanted.empty() && wanted != "baseline" && wanted != "avx2" && wanted != "avx512")
         throw std::invalid_argument("OHLORA_SIMD: got '" + wanted + "', allowed are baseline, avx2 and avx512");
-    const OmbreRows* best = levels().front().rows;
+    const Kernels* best = &levels().front().kernels;
     for (const Level& level : levels()) {
         if (!level.runs_here()) break;
-        best = level.rows;
+        best = &level.kernels;
         if (wanted == best->name) break;
     }
     return *best;

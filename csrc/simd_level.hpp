@@ -8,11 +8,18 @@
 
 namespace ohlora {
 
+// The tables of one level. A further one takes a line here, one in the macro KERNELS of simd_level.cpp, and its source
+// in LEVEL_SOURCES of CMakeLists.txt.
+struct Kernels {
+    const char* name;
+    const OmbreRows& ombre;
+};
+
 // The levels compiled into this binary, lowest first.
 std::vector<std::string> compiled_levels();
 
-// The best table that this CPU runs, not above the level that the environment variable OHLORA_SIMD names. Throws
-// std::invalid_argument for a name that is no level.
-const OmbreRows& best_ombre_rows();
+// The tables of the best level that this CPU runs, not above the one that the environment variable OHLORA_SIMD names.
+// Throws std::invalid_argument for a name that is no level.
+const Kernels& best_kernels();
 
 }  // namespace ohlora
