@@ -11,7 +11,7 @@
 namespace ohlora {
 namespace {
 
-#define KERNELS(level) {#level, ombre_rows_##level}
+#define KERNELS(level) {#level, ombre_rows_##level, squash_rows_##level}
 
 struct Level {
     Kernels kernels;

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ombre_rows.hpp"
+#include "squash_rows.hpp"
 
 namespace ohlora {
 
@@ -13,6 +14,7 @@ namespace ohlora {
 struct Kernels {
     const char* name;
     const OmbreRows& ombre;
+    const SquashRows& squash;
 };
 
 // The levels compiled into this binary, lowest first.
