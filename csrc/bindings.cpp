@@ -59,9 +59,9 @@ py::array_t<int> hair_rows(const Floats& prob, int height, int width, int thread
 }
 
 py::array_t<std::uint8_t> squash(const py::array_t<std::uint8_t>& image, int size, int threads) {
-    const ohlora::Photos photos{image.data(),     extent(image, 0),                       extent(image, 1),
-                                extent(image, 2), static_cast<int>(image.strides(2)), image.strides(0),
-                                image.strides(1)};
+    const ohlora::Photos photos{image.data(),     extent(image, 0),
+                                extent(image, 1), extent(image, 2),
+                                static_cast<int>(image.strides(2)), image.strides(0), image.strides(1)};
     py::array_t<std::uint8_t> out({photos.count, size, size, 3});
     std::uint8_t* to = out.mutable_data();
     {
@@ -92,7 +92,7 @@ PYBIND11_MODULE(_core, module) {
     module.def("hair_rows", &hair_rows, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
                "First and last hair row of each map at this size, int32 (N,2); -1 where there is none.");
     module.def("squash", &squash, py::arg("image"), py::arg("size"), py::arg("threads"),
-               "uint8 (N,H,W,3|4) with contiguous pixels, side by side in a row, to (N,size,size,3).");
+               "uint8 (N,H,W,3|4) with pixels 3 or 4 bytes apart to (N,size,size,3).");
     module.def("default_threads", &ohlora::default_threads, "The CPUs that this process may use.");
     module.def("build_info", &build_info, "Compiler, language standard, vector instructions and threads, as a dict.");
 }

@@ -17,6 +17,12 @@
 namespace ohlora {
 namespace {
 
+// Smaller batches stay on one thread: the work, some 0.15 ms at most, is not worth waking another.
+constexpr long long kPixelsForThreads = 256 * 1024;
+
+// Output rows of a band: with fewer, more than an eighth of the source rows would be squeezed twice.
+constexpr int kLeastBand = 16;
+
 // The taps of an axis, with the memory behind them.
 class Axis {
 public:
@@ -50,7 +56,6 @@ public:
     Axis& operator=(const Axis&) = delete;
 
     const SquashTaps& taps() const { return taps_; }
-    int end(int x) const { return first_[x] + count_[x]; }
 
 private:
     SquashTaps taps_;
@@ -59,59 +64,51 @@ private:
 
 int rounded_up(int bytes) { return (bytes + kLanes - 1) / kLanes * kLanes; }
 
-// Scratch memory of one thread: a ring of squeezed rows, long enough for the taps of an output row and a block more.
-class SqueezedRows {
-public:
-    SqueezedRows(const Photos& photos, const SquashTaps& vertical)
-        : pitch_(rounded_up(3 * vertical.size)),
-          blocks_((vertical.stride + kLanes - 1) / kLanes + 1),
-          ring_(static_cast<std::size_t>(blocks_) * kLanes * pitch_),
-          scratch_(static_cast<std::size_t>(kLanes) * (pitch_ + rounded_up(photos.pixel * photos.width))),
-          rows_(vertical.stride),
-          last_(pitch_) {}
+// Output rows [begin, end) of one photo. Squeezed rows lie in a ring that is long enough for the taps of an output row
+// and a block more.
+void squash_band(const Photos& photos, int sample, const Axis& vertical, const Axis& horizontal, int begin, int end,
+                 std::uint8_t* out, const SquashRows& rows) {
+    const SquashTaps &down = vertical.taps(), &across = horizontal.taps();
+    const std::size_t row_bytes = static_cast<std::size_t>(3) * across.size;
+    const int pitch = rounded_up(3 * across.size);
+    const int places = rounded_up(down.stride) + kLanes, start = down.first[begin];
+    std::vector<std::uint8_t> ring(static_cast<std::size_t>(places) * pitch), summed(pitch);
+    std::vector<std::uint8_t> scratch(static_cast<std::size_t>(kLanes) * (rounded_up(photos.pixel * photos.width) + pitch));
+    std::vector<const std::uint8_t*> taken(down.stride);
+    const auto place = [&](int row) { return ring.data() + static_cast<std::size_t>((row - start) % places) * pitch; };
 
-    // Output rows [begin, end) of one photo.
-    void squash(const Photos& photos, int sample, const Axis& vertical, const Axis& horizontal, int begin, int end,
-                std::uint8_t* out, const SquashRows& rows) {
-        const std::uint8_t* const source = photos.data + sample * photos.sample_stride;
-        const SquashTaps& taps = vertical.taps();
-        const int start = taps.first[begin];
-        int have = start;
-        for (int y = begin; y < end; ++y) {
-            for (; have < vertical.end(y); have += kLanes) {
-                SquashBlock block;
-                block.width = photos.width;
-                block.pixel = photos.pixel;
-                for (int i = 0; i < kLanes; ++i)
-                    block.row[i] = source + std::min(have + i, photos.height - 1) * photos.row_stride;
-                rows.squeeze(block, horizontal.taps(), scratch_.data(), at(have - start), pitch_);
-            }
-            const int count = taps.count[y];
-            for (int k = 0; k < count; ++k) rows_[k] = at(taps.first[y] - start + k);
-            rows.sum(rows_.data(), taps.weight + static_cast<std::size_t>(taps.stride) * y, count, pitch_, last_.data());
-            std::memcpy(out + static_cast<std::size_t>(y) * 3 * taps.size, last_.data(), 3 * static_cast<std::size_t>(taps.size));
+    SquashBlock block;
+    block.width = photos.width;
+    block.pixel = photos.pixel;
+    int have = start;  // rows from `start` up to here are squeezed
+    for (int y = begin; y < end; ++y) {
+        const int first = down.first[y], count = down.count[y];
+        for (; have < first + count; have += kLanes) {
+            for (int i = 0; i < kLanes; ++i)
+                block.row[i] = photos.data + sample * photos.sample_stride +
+                               std::min(have + i, photos.height - 1) * photos.row_stride;
+            rows.squeeze(block, across, scratch.data(), place(have), pitch);
         }
+        for (int k = 0; k < count; ++k) taken[k] = place(first + k);
+        rows.sum(taken.data(), down.weight + static_cast<std::size_t>(down.stride) * y, count, pitch, summed.data());
+        std::memcpy(out + y * row_bytes, summed.data(), row_bytes);
     }
-
-private:
-    std::uint8_t* at(int row) { return ring_.data() + static_cast<std::size_t>(row % (blocks_ * kLanes)) * pitch_; }
-
-    int pitch_, blocks_;
-    std::vector<std::uint8_t> ring_, scratch_;
-    std::vector<const std::uint8_t*> rows_;
-    std::vector<std::uint8_t> last_;
-};
+}
 
 }  // namespace
 
 void squash(const Photos& photos, int size, std::uint8_t* out, int threads, const SquashRows& rows) {
     const Axis vertical(photos.height, size), horizontal(photos.width, size);
-    std::vector<SqueezedRows> squeezed(static_cast<std::size_t>(threads), SqueezedRows(photos, vertical.taps()));
-    const int bands = threads == 1 ? 1 : std::min(size, 4 * threads);
-    parallel_for(photos.count * bands, threads, [&](int slot, int task) {
+    // Bands of output rows, two a thread to even them out; no more, as each squeezes anew the source rows that it shares
+    // with the one above, and up to a block too many.
+    const bool small = static_cast<long long>(photos.count) * photos.height * photos.width < kPixelsForThreads;
+    if (small) threads = 1;
+    const int wanted = threads == 1 ? 1 : (2 * threads + photos.count - 1) / photos.count;
+    const int bands = std::max(1, std::min(wanted, size / kLeastBand));
+    parallel_for(photos.count * bands, threads, [&](int, int task) {
         const int n = task / bands, band = task % bands;
-        squeezed[slot].squash(photos, n, vertical, horizontal, size * band / bands, size * (band + 1) / bands,
-                              out + static_cast<std::size_t>(n) * size * size * 3, rows);
+        squash_band(photos, n, vertical, horizontal, size * band / bands, size * (band + 1) / bands,
+                    out + static_cast<std::size_t>(n) * size * size * 3, rows);
     });
 }
 

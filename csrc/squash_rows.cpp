@@ -1,15 +1,19 @@
 // The squash's inner loops; compiled once a level of vector instructions.
 //
-// Along a row, the taps of an output are neighbouring pixels of three bytes, which no vector fits. So 16 rows are turned
-// into columns of 16 bytes, one a row: an output then takes one multiplication and one addition a tap, channel and vector,
-// and there is nothing to add up across a vector.
+// Along a row, the taps of an output are neighbouring pixels of three bytes, which fit no vector. So 16 rows are turned
+// into columns of 16 bytes, one a row: an output then takes a multiplication and an addition for each tap and channel,
+// whose lanes are rows, and nothing has to be added up across a vector.
+//
+// Intrinsics where compilers do not find the instructions: for the interleaving, and for widening bytes to 32 bits.
 #include "squash_rows.hpp"
 
 #include <string.h>
 
 #include "per_level.hpp"
 
-#if defined(__SSE2__) || defined(_M_X64)
+#if defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__SSE2__) || defined(_M_X64)
 #include <emmintrin.h>
 #elif defined(__aarch64__)
 #include <arm_neon.h>
@@ -62,7 +66,7 @@ inline void transpose(Sixteen* a) {
     }
 }
 
-// Bytes [at, at + 16) of every row as columns; fewer where the rows, `bytes` long, end before.
+// Bytes [at, at + kLanes) of every row as columns; fewer where the rows, `bytes` long, end before.
 inline void turn(const SquashBlock& block, int at, int bytes, uint8_t* columns) {
     Sixteen a[kLanes];
     if (at + kLanes <= bytes) {
@@ -78,23 +82,71 @@ inline void turn(const SquashBlock& block, int at, int bytes, uint8_t* columns) 
     for (int i = 0; i < kLanes; ++i) store(a[i], columns + kLanes * (at + i));
 }
 
-inline uint8_t rounded(int32_t sum) {
-    const int32_t value = sum >> kBits;
-    return static_cast<uint8_t>(value > 255 ? 255 : value);
-}
+// Sixteen sums of weighted bytes, and the bytes that they round to.
+#if defined(__AVX512F__)
+struct Sums {
+    __m512i lanes = _mm512_set1_epi32(kHalf);
+    void add(const uint8_t* bytes, int32_t weight) {
+        // The form with a mask, since GCC 12 warns of its own header in the other.
+        const __m512i wide = _mm512_maskz_cvtepu8_epi32(0xffff, load(bytes));
+        lanes = _mm512_add_epi32(lanes, _mm512_mullo_epi32(wide, _mm512_set1_epi32(weight)));
+    }
+    Sixteen bytes() const {
+        return _mm512_maskz_cvtusepi32_epi8(0xffff, _mm512_maskz_srli_epi32(0xffff, lanes, kBits));
+    }
+};
+#elif defined(__AVX2__)
+struct Sums {
+    __m256i left = _mm256_set1_epi32(kHalf), right = left;
+    static __m256i product(const uint8_t* bytes, __m256i weight) {
+        const __m128i eight = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(bytes));
+        return _mm256_mullo_epi32(_mm256_cvtepu8_epi32(eight), weight);
+    }
+    void add(const uint8_t* bytes, int32_t weight) {
+        const __m256i all = _mm256_set1_epi32(weight);
+        left = _mm256_add_epi32(left, product(bytes, all));
+        right = _mm256_add_epi32(right, product(bytes + 8, all));
+    }
+    Sixteen bytes() const {
+        // Packing works on each half of the registers, so the quarters come out as 0 2 1 3.
+        const __m256i both = _mm256_packus_epi32(_mm256_srli_epi32(left, kBits), _mm256_srli_epi32(right, kBits));
+        const __m256i words = _mm256_permute4x64_epi64(both, 0xd8);
+        return _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    }
+};
+#else
+struct Sums {
+    int32_t lanes[kLanes];
+    Sums() {
+        for (int i = 0; i < kLanes; ++i) lanes[i] = kHalf;
+    }
+    void add(const uint8_t* bytes, int32_t weight) {
+        for (int i = 0; i < kLanes; ++i) lanes[i] += weight * bytes[i];
+    }
+    Sixteen bytes() const {
+        uint8_t out[kLanes];
+        for (int i = 0; i < kLanes; ++i) {
+            const int32_t value = lanes[i] >> kBits;
+            out[i] = static_cast<uint8_t>(value > 255 ? 255 : value);
+        }
+        return load(out);
+    }
+};
+#endif
 
 // One output pixel of every row: three columns.
 template <int pixel>
-inline void weigh(const uint8_t* OHLORA_RESTRICT columns, const int32_t* OHLORA_RESTRICT weight, int count,
-                  uint8_t* OHLORA_RESTRICT out) {
-    int32_t sum[3 * kLanes];
-    for (int i = 0; i < 3 * kLanes; ++i) sum[i] = kHalf;
+inline void weigh(const uint8_t* columns, const int32_t* weight, int count, uint8_t* out) {
+    Sums red, green, blue;
     for (int k = 0; k < count; ++k) {
-        const int32_t w = weight[k];
-        for (int i = 0; i < 3 * kLanes; ++i) sum[i] += w * columns[i];
+        red.add(columns, weight[k]);
+        green.add(columns + kLanes, weight[k]);
+        blue.add(columns + 2 * kLanes, weight[k]);
         columns += pixel * kLanes;
     }
-    for (int i = 0; i < 3 * kLanes; ++i) out[i] = rounded(sum[i]);
+    store(red.bytes(), out);
+    store(green.bytes(), out + kLanes);
+    store(blue.bytes(), out + 2 * kLanes);
 }
 
 template <int pixel>
@@ -125,15 +177,11 @@ void squeeze(const SquashBlock& block, const SquashTaps& columns, uint8_t* scrat
     }
 }
 
-void sum(const uint8_t* const* rows, const int32_t* weight, int count, int pitch, uint8_t* OHLORA_RESTRICT out) {
+void sum(const uint8_t* const* rows, const int32_t* weight, int count, int pitch, uint8_t* out) {
     for (int at = 0; at < pitch; at += kLanes) {
-        int32_t total[kLanes];
-        for (int i = 0; i < kLanes; ++i) total[i] = kHalf;
-        for (int k = 0; k < count; ++k) {
-            const uint8_t* row = rows[k] + at;
-            for (int i = 0; i < kLanes; ++i) total[i] += weight[k] * row[i];
-        }
-        for (int i = 0; i < kLanes; ++i) out[at + i] = rounded(total[i]);
+        Sums sums;
+        for (int k = 0; k < count; ++k) sums.add(rows[k] + at, weight[k]);
+        store(sums.bytes(), out + at);
     }
 }
 

@@ -185,7 +185,7 @@ class HairStylist:
             gpu: Any = self.engine
             return map_arrays(gpu, photos) if isinstance(photos, np.ndarray) else gpu.maps(photos)
         if isinstance(photos, np.ndarray):
-            inputs = np.stack([squash(photo) for photo in photos])
+            inputs = squash(photos, self.threads)
             chunks = [self.engine.predict(inputs[i : i + CHUNK]) for i in range(0, len(inputs), CHUNK)]
             return np.concatenate(chunks)
         import torch

@@ -7,21 +7,65 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ohlora_fast.errors import InputError
+from ohlora_fast.ombre import MAX_SIDE, as_batch, check_threads
+from ohlora_fast.ops.ombre_op import backend_problem
 from ohlora_fast.student import SIZE
 
+LARGEST_POOL = 256
 
-def squash(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Resize a uint8 image (H, W, 3) or (H, W, 4), whose alpha is dropped, to (224, 224, 3), ignoring its aspect.
 
-    Bilinear with a filter widened by the scale when shrinking (Pillow's ``BILINEAR``); uint8 in and out.
+def squash(image: np.ndarray[Any, Any], threads: int | None = None) -> np.ndarray[Any, Any]:
+    """Resize uint8 images to 224×224, ignoring their aspect and dropping an alpha channel.
 
-    >>> squash(np.full((40, 30, 3), 7, np.uint8)).shape
+    Bilinear with a filter widened by the scale when shrinking: Pillow's ``BILINEAR``, to the last bit.
+
+    Args:
+        image: uint8 RGB or RGBA, (H, W, C) or (N, H, W, C), of any strides. Pixels of contiguous bytes are read where
+            they are, whatever the distance of the rows; others are copied first.
+        threads: CPU threads; all that this process may use if None. The result does not depend on it.
+
+    Returns:
+        uint8 (224, 224, 3) or (N, 224, 224, 3), a new array.
+
+    Raises:
+        InputError: an argument is not one of these, or a side is longer than 2^20 pixels.
+
+    >>> squash(np.full((40, 30, 4), 7, np.uint8)).shape
     (224, 224, 3)
+    >>> squash(np.zeros((2, 40, 30, 3), np.uint8), threads=1).shape
+    (2, 224, 224, 3)
     """
-    pixels = np.ascontiguousarray(image[..., :3])
-    if pixels.shape[:2] == (SIZE, SIZE):
-        return pixels
-    return np.asarray(Image.fromarray(pixels).resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    check_threads(threads)
+    photos = as_batch(np.asarray(image))
+    if max(photos.shape[1:3]) > MAX_SIDE:
+        raise InputError(f"image: got shape {image.shape}, allowed are heights and widths up to {MAX_SIDE}")
+    squashed = squash_cpp(photos, threads) if backend_problem("cpp") is None else squash_pillow(photos)
+    return squashed if image.ndim == 4 else squashed[0]
+
+
+def squash_cpp(photos: np.ndarray[Any, Any], threads: int | None = None) -> np.ndarray[Any, Any]:
+    """Squash a batch with the compiled kernel; trusts its arguments.
+
+    >>> squash_cpp(np.zeros((2, 40, 30, 3), np.uint8)).shape
+    (2, 224, 224, 3)
+    """
+    from ohlora_fast import _core
+
+    if photos.strides[3] != 1 or photos.strides[2] not in (3, 4):
+        photos = np.ascontiguousarray(photos[..., :3])
+    squashed: np.ndarray[Any, Any] = _core.squash(photos, SIZE, min(threads or _core.default_threads(), LARGEST_POOL))
+    return squashed
+
+
+def squash_pillow(photos: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Squash a batch with Pillow, on one thread; trusts its arguments.
+
+    >>> squash_pillow(np.zeros((2, 40, 30, 3), np.uint8)).shape
+    (2, 224, 224, 3)
+    """
+    opened = [Image.fromarray(np.ascontiguousarray(photo[..., :3])) for photo in photos]
+    return np.stack([np.asarray(one.resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for one in opened])
 
 
 def to_input(squashed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
