@@ -7,6 +7,7 @@
 
 #include "ombre.hpp"
 #include "simd_level.hpp"
+#include "squash.hpp"
 #include "thread_pool.hpp"
 
 namespace {
@@ -74,6 +75,12 @@ int main() {
         std::printf("%d %s %dx%dx%d rows %d-%d %d-%d %016llx\n", number++, one.map, one.height, one.width, one.channels,
                     hair[0].top, hair[0].bottom, hair[1].top, hair[1].bottom,
                     static_cast<unsigned long long>(fingerprint(out)));
+
+        const int size = 7 + number;  // rows of the output are no whole vectors
+        std::vector<std::uint8_t> squashed(static_cast<std::size_t>(count) * size * size * 3);
+        ohlora::squash({image.data(), count, one.height, one.width, one.channels, row * one.height, row}, size,
+                       squashed.data(), 2, kernels.squash);
+        std::printf("  squashed to %d: %016llx\n", size, static_cast<unsigned long long>(fingerprint(squashed)));
     }
     return 0;
 }

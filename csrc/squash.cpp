@@ -1,7 +1,8 @@
 // The squash in one sweep over the source rows: blocks of them are squeezed to the output's width, and only as many
 // squeezed rows are kept as an output row needs.
 //
-// Pillow's way, which decides every last bit: along the rows first, to uint8, then down the columns. An output's weights
+// Pillow's way, which decides every last bit: along the rows first, to uint8, then down the columns (Pillow from 13 on
+// does it the other way round where the height shrinks much more than the width; this here never does). An output's weights
 // are those of a triangle around its centre, as wide as two source pixels or, where that is more, two output pixels;
 // divided by their sum in float64 and rounded to multiples of 2^-22, halves away from zero. Pillow skips a pass that
 // keeps the size; here its weights come out as 1, which leaves the bytes as they are.

@@ -1,0 +1,38 @@
+"""How long does the squash of a photo to the student's 224×224 take?
+
+Limit: arithmetic, two multiplications a byte of the photo; above some 30 MB, memory. OpenCV's INTER_AREA is a
+neighbour and not the same function: a box filter without overlap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ohlora_fast.student import SIZE
+from ohlora_fast.student.preprocess import squash_cpp, squash_pillow
+
+PROVIDERS = ("cpp", "Pillow", "OpenCV INTER_AREA")
+SIZES = (256, 1024, 4096)
+
+
+def make(provider: str, image: np.ndarray[Any, Any]) -> Callable[[], object]:
+    """The call to time."""
+    if provider == "OpenCV INTER_AREA":
+        import cv2
+
+        return lambda: cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
+    squash = squash_cpp if provider == "cpp" else squash_pillow
+    return lambda: squash(image[None])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_squash(benchmark: Any, provider: str, size: int) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    benchmark.group = f"squash, {size}×{size}"
+    benchmark.extra_info["provider"] = provider
+    benchmark.pedantic(make(provider, image), rounds=60 if size <= 1024 else 15, warmup_rounds=10)
