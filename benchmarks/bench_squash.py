@@ -1,7 +1,7 @@
 """How long does the squash of a photo to the student's 224×224 take?
 
-Limit: arithmetic, two multiplications a byte of the photo; above some 30 MB, memory. OpenCV's INTER_AREA is a
-neighbour and not the same function: a box filter without overlap.
+Limit: arithmetic, two products a byte of the photo; of photos larger than the cache, memory too. OpenCV's INTER_AREA is
+a neighbour and not the same function: a box filter without overlap.
 """
 
 from __future__ import annotations
