@@ -63,7 +63,9 @@ def compiled_torch(image: Any) -> Call:
 
 
 def pillow(size: int) -> Call:
-    from ohlora_fast.student.preprocess import squash, to_input
+    import numpy as np
+
+    from ohlora_fast.student.preprocess import squash
 
     image = photos("cpu", 1, size, "NHWC")[0].permute(1, 2, 0).numpy()
-    return lambda: to_input(squash(image)[None])
+    return lambda: squash(image)[None].transpose(0, 3, 1, 2).astype(np.float32) - np.float32(127.5)
