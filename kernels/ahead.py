@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from ohlora_fast import kernels
 ARCHITECTURES = (80, 90)
 SHARED_LIMIT = {80: 166_912, 86: 101_376, 89: 101_376, 90: 232_448, 100: 232_448, 120: 101_376}
 """Bytes of shared memory that one block may use, by compute capability."""
+OLDEST_TRITON = (3, 3)
+"""Kernels run on 3.2 too, whose compiler takes them in another form."""
 TOOLS = ("form", "ahead")
 """Modules of this package that hold no kernel."""
 HEADER = ("kernel", "sm", "warps", "registers", "spilled, bytes", "shared, bytes", "PTX, bytes", "cubin, bytes")
@@ -254,6 +257,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     if not find_spec("triton"):
         print("error: Triton is not installed", file=sys.stderr)
+        return 2
+    if tuple(map(int, version("triton").split(".")[:2])) < OLDEST_TRITON:
+        print(f"error: compiling ahead of time takes Triton 3.3 or newer, not {version('triton')}", file=sys.stderr)
         return 2
     modules, archs = args.modules or kernel_modules(), args.arch or list(ARCHITECTURES)
     if args.names:

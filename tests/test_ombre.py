@@ -129,7 +129,7 @@ def test_read_only_arrays_are_taken_without_a_warning(backend):
     torch.set_warn_always(True)  # else torch tells only once a process
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")
+            warnings.simplefilter("error", UserWarning)
             got = apply_ombre(planes.transpose(1, 2, 0), prob, backend=backend)
     finally:
         torch.set_warn_always(warn_always)
