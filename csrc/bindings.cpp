@@ -4,6 +4,7 @@
 #include <pybind11/stl.h>
 
 #include "ombre.hpp"
+#include "readout.hpp"
 #include "simd_level.hpp"
 #include "squash.hpp"
 #include "thread_pool.hpp"
@@ -72,12 +73,31 @@ py::array_t<std::uint8_t> squash(const py::array_t<std::uint8_t>& image, int siz
     return out;
 }
 
+ohlora::Readout make_readout(const Floats& weights, int channels, int stride) {
+    if (channels < 1 || static_cast<std::size_t>(weights.size()) != ohlora::Readout::size(channels))
+        throw std::invalid_argument("weights: " + std::to_string(weights.size()) + " are not those of " +
+                                    std::to_string(channels) + " channels");
+    return {weights.data(), channels, stride};
+}
+
+py::array_t<float> read_out(const ohlora::Readout& readout, const Floats& sums, int threads) {
+    const int count = extent(sums, 0), height = extent(sums, 2), width = extent(sums, 3);
+    py::array_t<float> out({count, 2 * height, 2 * width});
+    float* to = out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        readout.run(sums.data(), count, height, width, to, threads, kernels().readout);
+    }
+    return out;
+}
+
 py::dict build_info() {
     py::dict info;
     info["compiler"] = OHLORA_COMPILER;
     info["cxx_standard"] = static_cast<long>(__cplusplus);
     info["simd_compiled"] = ohlora::compiled_levels();
     info["simd"] = kernels().name;
+    info["int8"] = ohlora::has_int8_products();
     info["threads"] = ohlora::default_threads();
     return info;
 }
@@ -94,6 +114,11 @@ PYBIND11_MODULE(_core, module) {
                "First and last hair row of each map at this size, int32 (N,2); -1 where there is none.");
     module.def("squash", &squash, py::arg("image"), py::arg("size"), py::arg("threads"),
                "uint8 (N,H,W,3|4) with pixels 3 or 4 bytes apart to (N,size,size,3).");
+    py::class_<ohlora::Readout>(module, "Readout", "The student's readout: two ghost modules and the sigmoid.")
+        .def(py::init(&make_readout), py::arg("weights"), py::arg("channels"), py::arg("stride"),
+             "float32 (channels * (2 * channels + 25) + 1,) in the order of readout.hpp; head stride 1 or 2.")
+        .def("__call__", &read_out, py::arg("sums"), py::arg("threads"),
+             "float32 (N,channels,h,w) -> float32 (N,2h,2w) in [0,1].");
     module.def("default_threads", &ohlora::default_threads, "The CPUs that this process may use.");
-    module.def("build_info", &build_info, "Compiler, language standard, vector instructions and threads, as a dict.");
+    module.def("build_info", &build_info, "Compiler, language standard, vector instructions, int8 products and threads, as a dict.");
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ombre_rows.hpp"
+#include "readout_rows.hpp"
 #include "squash_rows.hpp"
 
 namespace ohlora {
@@ -14,6 +15,7 @@ namespace ohlora {
 struct Kernels {
     const char* name;
     const OmbreRows& ombre;
+    const ReadoutRows& readout;
     const SquashRows& squash;
 };
 
@@ -23,5 +25,9 @@ std::vector<std::string> compiled_levels();
 // The tables of the best level that this CPU runs, not above the one that the environment variable OHLORA_SIMD names.
 // Throws std::invalid_argument for a name that is no level.
 const Kernels& best_kernels();
+
+// Whether this CPU multiplies and adds 8-bit integers in one instruction (VNNI). Without, ONNX Runtime adds pairs of
+// products in 16 bits, which overflow.
+bool has_int8_products();
 
 }  // namespace ohlora

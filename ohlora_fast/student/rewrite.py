@@ -84,6 +84,10 @@ class InferenceEffiSegNet(nn.Module):
 
     def head(self, features: Sequence[Tensor]) -> Tensor:
         """Hair logits (N, 1, 2h, 2w) from features (N, C, h, w), finest first, each twice the size of the next."""
+        return self.readout(self.sums(features))
+
+    def sums(self, features: Sequence[Tensor]) -> Tensor:
+        """The levels' maps, added up: (N, half of the head's width, h, w)."""
         maps = [
             pointwise(F.relu(lateral(feature)))
             for feature, lateral, pointwise in zip(features, self.laterals, self.pointwise, strict=True)
@@ -91,7 +95,11 @@ class InferenceEffiSegNet(nn.Module):
         total = maps[-1]
         for finer in reversed(maps[:-1]):
             total = finer + double_nearest(total)
-        primary = self.norm1(F.relu(total))
+        return total
+
+    def readout(self, sums: Tensor) -> Tensor:
+        """Hair logits (N, 1, 2h, 2w) from the sums."""
+        primary = self.norm1(F.relu(sums))
         up = double_nearest if self.head_stride == 1 else nn.Identity()
         cheap = F.relu(self.depthwise1(up(primary)))
         primary = self.norm2(F.relu(up(self.primary2(primary)) + self.cheap2(cheap)))

@@ -124,7 +124,7 @@ def test_its_own_size_is_kept(pixelwise):
 
 def test_the_bundled_graph_is_a_teacher():
     teacher = open_teacher(str(bundled("default.onnx")), device="cpu")
-    assert np.array_equal(teacher.predict(FACES), OnnxEngine().predict(FACES))
+    assert np.abs(teacher.predict(FACES) - OnnxEngine().predict(FACES)).max() < 1e-6
     assert len(teacher.sha256) == 64
 
 
