@@ -115,11 +115,13 @@ def test_tensors_come_back_as_tensors_and_carry_gradients(stylist, astronaut):
 
 
 def test_engines_agree(stylist, astronaut):
-    torch_stylist = HairStylist(engine="torch", device="cpu")
-    assert torch_stylist.engine.name == "torch"
-    assert stylist.engine.name == "onnx"
+    others = {name: HairStylist(engine=name, device="cpu") for name in ("torch", "onnx")}
+    assert all(other.engine.name == name for name, other in others.items())
+    assert stylist.engine.name in ("onnx", "onnx-int8")
     batch = np.stack([astronaut, astronaut[::-1]])
-    assert np.abs(torch_stylist.segment(batch) - stylist.segment(batch)).max() < 1e-4
+    exact = others["torch"].segment(batch)
+    assert np.abs(others["onnx"].segment(batch) - exact).max() < 1e-4
+    assert np.abs(stylist.segment(batch) - exact).mean() < 5e-3
 
 
 def test_threads_at_once(stylist, astronaut):

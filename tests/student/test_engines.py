@@ -1,10 +1,13 @@
 """Choosing engines, and running them on other students than the bundled one."""
 
+import sys
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
+from skimage.data import astronaut
 
 from ohlora_fast import HairStylist, InputError
 from ohlora_fast.student.cuda_engine import LARGEST, batch_sizes
@@ -13,11 +16,14 @@ from ohlora_fast.student.engines import (
     TorchEngine,
     available_devices,
     available_engines,
+    engine_problem,
     has_nvidia_gpu,
     make_engine,
 )
 from ohlora_fast.student.export import export_onnx
 from ohlora_fast.student.model import EffiSegNet
+from ohlora_fast.student.preprocess import squash
+from ohlora_fast.student.quantize import quantized
 from ohlora_fast.student.weights import save_student
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
@@ -66,6 +72,7 @@ def test_an_exported_graph_runs_for_any_batch_size(student, tmp_path):
 def test_maps_never_exceed_1():
     """ONNX Runtime's sigmoid does, on AMD's processors, and the ombre would refuse the map."""
     engine = OnnxEngine()
+    engine.readout = None
     raw = np.array([[[-0.0, 0.5, 1.0000001]]], np.float32)
     engine.session = SimpleNamespace(run=lambda outputs, inputs: [raw.copy()])
     assert engine.predict(PHOTOS[:1]).tolist() == [[[0.0, 0.5, 1.0]]]
@@ -83,6 +90,58 @@ def test_another_graph_is_refused_with_what_it_takes(tmp_path):
     (tmp_path / "broken.onnx").write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match=r"broken.onnx: not a readable ONNX file"):
         HairStylist(tmp_path / "broken.onnx")
+
+
+def test_the_readout_is_cut_off_and_computed_by_itself(student):
+    graph = export_onnx(student[0])
+    engine = OnnxEngine(graph)
+    assert engine.output == "sums"
+    whole = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"]).run(None, {"image": PHOTOS})[0]
+    assert np.abs(engine.predict(PHOTOS) - whole).max() < 1e-6
+    for batch in (PHOTOS[:1], PHOTOS[:2]):
+        for threads in (1, 3):
+            assert np.abs(OnnxEngine(graph, threads).predict(batch) - whole[: len(batch)]).max() < 1e-6
+
+
+def test_without_the_extension_the_graph_stays_whole(student, monkeypatch):
+    graph = export_onnx(student[0])
+    expected = OnnxEngine(graph).predict(PHOTOS)
+    monkeypatch.setitem(sys.modules, "ohlora_fast._core", None)
+    engine = OnnxEngine(graph)
+    assert engine.output == "prob"
+    assert np.abs(engine.predict(PHOTOS) - expected).max() < 1e-6
+    assert "_core does not load" in str(engine_problem("onnx-int8"))
+
+
+@pytest.mark.skipif(engine_problem("onnx-int8") is not None, reason=str(engine_problem("onnx-int8")))
+def test_the_bundled_student_in_int8():
+    whole = astronaut()
+    photos = np.stack([squash(crop) for crop in (whole[:300, 80:380], whole[20:200, 120:320])])
+    engine, exact = make_engine(device="cpu"), make_engine(engine="onnx")
+    assert (engine.name, exact.name) == ("onnx-int8", "onnx")
+    hair, found = exact.predict(photos) > 0.5, engine.predict(photos) > 0.5
+    assert not np.array_equal(engine.predict(photos), exact.predict(photos))
+    assert (hair & found).sum() / (hair | found).sum() > 0.98
+
+
+def test_int8_is_for_the_bundled_student_and_for_cpus(student):
+    with pytest.raises(
+        InputError, match=r"^(checkpoint .*: the onnx-int8 engine has the bundled student alone|engine)"
+    ):
+        make_engine(student[1], engine="onnx-int8")
+    with pytest.raises(InputError, match=r"^(device: got 'mps', but the onnx-int8 engine runs on cpu alone|engine)"):
+        make_engine(engine="onnx-int8", device="mps")
+
+
+def test_any_student_can_be_quantised(student):
+    rng = np.random.default_rng(1)
+    photos = [rng.integers(0, 256, (224, 224, 3), dtype=np.uint8) for _ in range(2)]
+    graph = export_onnx(student[0])
+    small = quantized(graph, photos)
+    assert len(small) < 0.4 * len(graph)
+    engine = OnnxEngine(small)
+    assert engine.output == "sums"
+    assert np.abs(engine.predict(PHOTOS) - expected(student[0])).mean() < 0.1
 
 
 def test_what_runs_here_is_told():
