@@ -61,7 +61,7 @@ py::array_t<int> hair_rows(const Floats& prob, int height, int width, int thread
 
 py::array_t<std::uint8_t> squash(const py::array_t<std::uint8_t>& image, int size, int threads) {
     const int width = extent(image, 2);
-    const int pixel = width == 1 ? 3 : static_cast<int>(image.strides(2));  // NumPy's stride of a lone pixel is any number
+    const int pixel = width == 1 ? 3 : static_cast<int>(image.strides(2));  // a lone pixel's stride may be any number
     const ohlora::Photos photos{image.data(), extent(image, 0), extent(image, 1), width, pixel, image.strides(0),
                                 image.strides(1)};
     py::array_t<std::uint8_t> out({photos.count, size, size, 3});

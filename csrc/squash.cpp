@@ -1,11 +1,11 @@
 // The squash in one sweep over the source rows: blocks of them are squeezed to the output's width, and only as many
 // squeezed rows are kept as an output row needs.
 //
-// Pillow's way, which decides every last bit: along the rows first, to uint8, then down the columns (Pillow from 13 on
-// does it the other way round where the height shrinks much more than the width; this here never does). An output's weights
-// are those of a triangle around its centre, as wide as two source pixels or, where that is more, two output pixels;
-// divided by their sum in float64 and rounded to multiples of 2^-22, halves away from zero. Pillow skips a pass that
-// keeps the size; here its weights come out as 1, which leaves the bytes as they are.
+// Pillow's way, which decides every last bit: along the rows first, to uint8, then down the columns. (Pillow from 13
+// on takes them the other way round where the height shrinks much more than the width; this here never does.) An
+// output's weights are those of a triangle around its centre, as wide on either side as a source pixel or, where that
+// is more, an output pixel; divided by their sum in float64 and rounded to multiples of 2^-22, halves away from zero.
+// Pillow skips a pass that keeps the size; here its weights come out as 1, which leaves the bytes as they are.
 #include "squash.hpp"
 
 #include <algorithm>
@@ -71,10 +71,10 @@ void squash_band(const Photos& photos, int sample, const Axis& vertical, const A
                  std::uint8_t* out, const SquashRows& rows) {
     const SquashTaps &down = vertical.taps(), &across = horizontal.taps();
     const std::size_t row_bytes = static_cast<std::size_t>(3) * across.size;
-    const int pitch = rounded_up(3 * across.size);
+    const int pitch = rounded_up(3 * across.size), source_pitch = rounded_up(photos.pixel * photos.width);
     const int places = rounded_up(down.stride) + kLanes, start = down.first[begin];
     std::vector<std::uint8_t> ring(static_cast<std::size_t>(places) * pitch), summed(pitch);
-    std::vector<std::uint8_t> scratch(static_cast<std::size_t>(kLanes) * (rounded_up(photos.pixel * photos.width) + pitch));
+    std::vector<std::uint8_t> scratch(static_cast<std::size_t>(kLanes) * (source_pitch + pitch));
     std::vector<const std::uint8_t*> taken(down.stride);
     const auto place = [&](int row) { return ring.data() + static_cast<std::size_t>((row - start) % places) * pitch; };
 
@@ -100,8 +100,8 @@ void squash_band(const Photos& photos, int sample, const Axis& vertical, const A
 
 void squash(const Photos& photos, int size, std::uint8_t* out, int threads, const SquashRows& rows) {
     const Axis vertical(photos.height, size), horizontal(photos.width, size);
-    // Bands of output rows, two a thread to even them out; no more, as each squeezes anew the source rows that it shares
-    // with the one above, and up to a block too many.
+    // Bands of output rows, two a thread to even them out; no more, as each squeezes anew the source rows that it
+    // shares with the one above, and up to a block too many.
     const bool small = static_cast<long long>(photos.count) * photos.height * photos.width < kPixelsForThreads;
     if (small) threads = 1;
     const int wanted = threads == 1 ? 1 : (2 * threads + photos.count - 1) / photos.count;
