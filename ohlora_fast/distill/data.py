@@ -258,4 +258,4 @@ class ScoringPhotos(Dataset[tuple[Array, Array, str]]):
 
     def __getitem__(self, index: int) -> tuple[Array, Array, str]:
         image, mask = self.pairs[index].load()
-        return squash(image), mask, self.pairs[index].source
+        return squash(image, threads=1), mask, self.pairs[index].source

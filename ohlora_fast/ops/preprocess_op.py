@@ -5,7 +5,7 @@ Importing this registers ``torch.ops.ohlora_fast.preprocess``. Everything here t
 The result is rounded to whole bytes, as the photos were that the student was trained on, and centred by taking 127.5
 off. Such numbers are exact in float16 and bfloat16, where the same numbers scaled to [−1, 1] are not: bfloat16 would
 round them by up to a quarter of a byte. The scale, 1 / 127.5, belongs into the weights that follow. The CPU path
-squashes with Pillow (`student.preprocess`), which rounds once across and once down: the two differ by at most 2 bytes.
+(`student.preprocess`) rounds once across and once down, as Pillow does: the two differ by at most 2 bytes.
 """
 
 from __future__ import annotations
