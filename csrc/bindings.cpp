@@ -44,6 +44,17 @@ py::array_t<std::uint8_t> ombre(const py::array_t<std::uint8_t>& image, const Fl
     return out;
 }
 
+py::array_t<float> resize_maps(const Floats& prob, int height, int width, int threads) {
+    const ohlora::ProbabilityMaps maps = maps_of(prob);
+    py::array_t<float> out({maps.count, height, width});
+    float* to = out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        ohlora::resize_maps(maps, height, width, to, threads, kernels().ombre);
+    }
+    return out;
+}
+
 py::array_t<int> hair_rows(const Floats& prob, int height, int width, int threads) {
     const ohlora::ProbabilityMaps maps = maps_of(prob);
     std::vector<ohlora::HairRows> found;
@@ -112,6 +123,8 @@ PYBIND11_MODULE(_core, module) {
                "uint8 (N,H,W,3|4) with contiguous pixels, float32 (N|1,h,w), uint8 (N,3), float64 (N,) twice.");
     module.def("hair_rows", &hair_rows, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
                "First and last hair row of each map at this size, int32 (N,2); -1 where there is none.");
+    module.def("resize_maps", &resize_maps, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
+               "float32 (N,h,w) -> float32 (N,height,width), bicubic, clipped to [0,1].");
     module.def("squash", &squash, py::arg("image"), py::arg("size"), py::arg("threads"),
                "uint8 (N,H,W,3|4) with pixels 3 or 4 bytes apart to (N,size,size,3).");
     py::class_<ohlora::Readout>(module, "Readout", "The student's readout: two ghost modules and the sigmoid.")

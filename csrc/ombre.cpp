@@ -182,6 +182,11 @@ void set_dye(DyePattern& dye, const std::uint8_t* hue, int channels) {
     }
 }
 
+// Where a band of rows begins; band `bands` begins at the end.
+int band_begin(int height, int band, int bands) {
+    return static_cast<int>(static_cast<long long>(height) * band / bands);
+}
+
 int useful_threads(int threads, int count, int height, int width) {
     return static_cast<long long>(count) * height * width < kPixelsForThreads ? 1 : threads;
 }
@@ -205,6 +210,22 @@ std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, in
         found[n] = search(map, maps, vertical, horizontal, lit, stretched[slot], rows);
     });
     return found;
+}
+
+void resize_maps(const ProbabilityMaps& maps, int height, int width, float* out, int threads, const OmbreRows& rows) {
+    const bool tiny = std::min(maps.height, maps.width) < kTiny;
+    const Axis vertical(maps.height, height, tiny), horizontal(maps.width, width, tiny);
+    threads = useful_threads(threads, maps.count, height, width);
+    std::vector<StretchedRows> stretched = scratch(threads, maps, width);
+    const int bands = std::max(1, std::min(4 * threads, height / 16));
+    parallel_for(maps.count * bands, threads, [&](int slot, int task) {
+        const int n = task / bands, band = task % bands;
+        const int begin = band_begin(height, band, bands), end = band_begin(height, band + 1, bands);
+        for (int y = begin; y < end; ++y) {
+            float* to = out + (static_cast<std::size_t>(n) * height + y) * width;
+            rows.map_row(stretched[slot].at(maps.at(n), maps.height, maps.width, vertical, horizontal, y, rows), to);
+        }
+    });
 }
 
 void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, std::uint8_t* out,
@@ -231,8 +252,7 @@ void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSetting
     parallel_for(images.count * bands, threads, [&](int slot, int task) {
         const int n = task / bands, band = task % bands;
         const Sample& sample = samples[n];
-        const int begin = static_cast<int>(static_cast<long long>(height) * band / bands);
-        const int end = static_cast<int>(static_cast<long long>(height) * (band + 1) / bands);
+        const int begin = band_begin(height, band, bands), end = band_begin(height, band + 1, bands);
         for (int y = begin; y < end; ++y) {
             const std::uint8_t* from = images.data + n * images.sample_stride + y * images.row_stride;
             std::uint8_t* to = out + (static_cast<std::size_t>(n) * height + y) * row_bytes;

@@ -41,6 +41,9 @@ struct HairRows {
 std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, int width, int threads,
                                      const OmbreRows& rows);
 
+// Resizes the maps, bicubically and clipped to [0, 1]; writes contiguous (count, height, width).
+void resize_maps(const ProbabilityMaps& maps, int height, int width, float* out, int threads, const OmbreRows& rows);
+
 // Writes contiguous (count, height, width, channels).
 void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, std::uint8_t* out,
            int threads, const OmbreRows& rows);

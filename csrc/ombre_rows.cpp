@@ -143,6 +143,18 @@ bool map_reaches(const MapRow& map, float limit) {
     return false;
 }
 
+void map_row(const MapRow& map, float* out) {
+    const int width = map.columns->size;
+    for (int begin = 0; begin < width; begin += kBlock) {
+        const int count = width - begin < kBlock ? width - begin : kBlock;
+        map_block(map, begin, count, out + begin);
+        for (int x = begin; x < begin + count; ++x) {
+            const float value = out[x] * (1.0f / 255.0f);
+            out[x] = value < 0.0f ? 0.0f : value > 1.0f ? 1.0f : value;
+        }
+    }
+}
+
 // In 16-bit integers, which hold up to 27·255 + 510 = 7395; the division becomes a multiplication and shifts.
 void dye_bytes(const uint8_t* OHLORA_RESTRICT from, const DyePattern& dye, int count, uint8_t* OHLORA_RESTRICT to) {
     for (int i = 0; i < count; ++i) {
@@ -221,6 +233,7 @@ void dye_row(const DyeRow& row) {
 
 }  // namespace
 
-extern const OmbreRows OHLORA_OF_LEVEL(ombre_rows) = {widen, stretch, any_reaches, map_reaches, dye_row};
+extern const OmbreRows OHLORA_OF_LEVEL(ombre_rows) = {widen,       stretch, any_reaches,
+                                                       map_reaches, map_row, dye_row};
 
 }  // namespace ohlora

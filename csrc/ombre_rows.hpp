@@ -61,6 +61,8 @@ struct OmbreRows {
     bool (*any_reaches)(const float* source, int size, float limit);
     // Whether any value of the resized map's row reaches the limit.
     bool (*map_reaches)(const MapRow& map, float limit);
+    // The resized map's row, on the scale of 0 to 1 and clipped to it.
+    void (*map_row)(const MapRow& map, float* out);
     // One output row: map, opacity, dye and blend in one pass.
     void (*dye)(const DyeRow& row);
 };

@@ -101,6 +101,8 @@ class TorchEngine:
     Args:
         checkpoint: path of a student's weights (see `load_student`); None for the bundled ones.
         device: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, ``"mps"``.
+        threads: on a CPU, PyTorch's threads from now on, in the whole process: it knows no setting of its own for a
+            model. None leaves them as they are.
 
     Raises:
         InputError: the checkpoint cannot be used, or the device does not run here.
@@ -108,7 +110,7 @@ class TorchEngine:
 
     name = "torch"
 
-    def __init__(self, checkpoint: str | Path | None = None, device: str = "cpu") -> None:
+    def __init__(self, checkpoint: str | Path | None = None, device: str = "cpu", threads: int | None = None) -> None:
         reason = device_problem(device)
         if reason:
             raise InputError(f"device: {device!r} does not run here: {reason}")
@@ -118,6 +120,8 @@ class TorchEngine:
         from ohlora_fast.student.weights import load_student
 
         self.device = device
+        if threads is not None and device == "cpu":
+            torch.set_num_threads(threads)
         model = FromBytes(load_student(checkpoint)).eval().to(device)
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -177,7 +181,7 @@ def make_engine(
     if engine != "onnx" and checkpoint is not None and is_graph:
         raise InputError(f"checkpoint {checkpoint}: the {engine} engine takes .safetensors or .pth, not .onnx")
     if engine == "torch":
-        return TorchEngine(checkpoint, device)
+        return TorchEngine(checkpoint, device, threads)
     if engine == "cuda":
         from ohlora_fast.student.cuda_engine import CudaEngine
 

@@ -89,13 +89,39 @@ def to_input(squashed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return planes
 
 
-def unsquash(prob_map: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
-    """Resize a float32 probability map (h, w) to (height, width), bicubic, clipped to [0, 1].
+def unsquash(maps: np.ndarray[Any, Any], height: int, width: int, threads: int | None = None) -> np.ndarray[Any, Any]:
+    """Resize probability maps to a photo's size: OpenCV's ``INTER_CUBIC``, clipped to [0, 1].
 
-    >>> unsquash(np.ones((224, 224), np.float32), 30, 40).shape
-    (30, 40)
+    Args:
+        maps: float32 (h, w) or (N, h, w) in [0, 1].
+        height, width: of the photo.
+        threads: CPU threads; all that this process may use if None. The result does not depend on it.
+
+    Returns:
+        float32 (height, width) or (N, height, width).
+
+    >>> unsquash(np.ones((2, 224, 224), np.float32), 30, 40).shape
+    (2, 30, 40)
+    """
+    batch = maps if maps.ndim == 3 else maps[None]
+    if backend_problem("cpp") is None:
+        from ohlora_fast import _core
+
+        resized: np.ndarray[Any, Any] = _core.resize_maps(
+            batch, height, width, min(threads or _core.default_threads(), LARGEST_POOL)
+        )
+    else:
+        resized = unsquash_opencv(batch, height, width)
+    return resized if maps.ndim == 3 else resized[0]
+
+
+def unsquash_opencv(maps: np.ndarray[Any, Any], height: int, width: int) -> np.ndarray[Any, Any]:
+    """Resize maps (N, h, w) with OpenCV, on its own threads.
+
+    >>> unsquash_opencv(np.ones((2, 224, 224), np.float32), 30, 40).shape
+    (2, 30, 40)
     """
     import cv2
 
-    resized = cv2.resize(prob_map, (width, height), interpolation=cv2.INTER_CUBIC)
+    resized = np.stack([cv2.resize(one, (width, height), interpolation=cv2.INTER_CUBIC) for one in maps])
     return np.clip(resized, 0, 1, out=resized)

@@ -124,6 +124,15 @@ def test_the_bundled_student_in_int8():
     assert (hair & found).sum() / (hair | found).sum() > 0.98
 
 
+def test_threads_rule_pytorch_too(student):
+    before = torch.get_num_threads()
+    try:
+        make_engine(student[1], engine="torch", device="cpu", threads=1)
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_int8_is_for_the_bundled_student_and_for_cpus(student):
     with pytest.raises(
         InputError, match=r"^(checkpoint .*: the onnx-int8 engine has the bundled student alone|engine)"

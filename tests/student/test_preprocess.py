@@ -17,7 +17,7 @@ from PIL import Image
 from ohlora_fast import _core
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import preprocess
-from ohlora_fast.student.preprocess import squash, squash_cpp, squash_pillow, to_input, unsquash
+from ohlora_fast.student.preprocess import squash, squash_cpp, squash_pillow, to_input, unsquash, unsquash_opencv
 
 VIEWS = {
     "whole": lambda image: image,
@@ -177,3 +177,22 @@ def test_unsquash_is_bicubic_and_clipped(shape):
     assert np.abs(resized - expected[0, 0].clamp(0, 1).numpy()).max() < 1e-4
     assert resized.min() >= 0
     assert resized.max() <= 1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (30, 40), (224, 224), (500, 333), (7, 900)])
+@pytest.mark.parametrize("map_size", [(224, 224), (9, 5), (2, 3)])
+def test_the_compiled_unsquash_is_opencv_s(size, map_size):
+    maps = np.random.default_rng(0).random((3, *map_size), dtype=np.float32)
+    expected = unsquash_opencv(maps, *size)
+    for threads in (1, 2, 5):
+        got = unsquash(maps, *size, threads)
+        assert np.abs(got - expected).max() < 1e-6
+        assert got.min() >= 0
+        assert got.max() <= 1
+    assert np.array_equal(unsquash(maps[1], *size), got[1])
+
+
+def test_unsquash_without_the_extension(monkeypatch):
+    maps = np.random.default_rng(0).random((2, 224, 224), dtype=np.float32)
+    monkeypatch.setattr("ohlora_fast.student.preprocess.backend_problem", lambda name: "gone")
+    assert np.array_equal(unsquash(maps, 60, 50), unsquash_opencv(maps, 60, 50))
