@@ -1,7 +1,8 @@
 """How long does a whole `HairStylist.dye` of a photo in memory take, and each stage of the way from file to file?
 
-Limit: the encoder, whose arithmetic is most of the student's. `dye` squashes the photo, runs the student and dyes; a
-JPEG has to be decoded before and encoded after, which `dye` of an array does not do.
+Limit: the encoder, whose arithmetic is most of the student's. `dye` squashes the photo, runs the student and dyes. A
+JPEG has to be read before and written after, which `dye` of an array does not do: decoded from the page cache; encoded,
+and the file synced to the disk.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from ohlora_fast.benchmarks.setting import no_portrait, portraits
 from ohlora_fast.student.preprocess import squash
 from ohlora_fast.stylist import HairStylist
 
-PROVIDERS = ("dye", ENCODER, "squash", "student", "ombre", "decode JPEG", "encode JPEG")
+PROVIDERS = ("dye", ENCODER, "squash", "student", "ombre", "read JPEG", "write JPEG")
 SIZE = 1024
 GROUP = f"dye, {SIZE}×{SIZE}"
 
@@ -39,7 +40,7 @@ def make(provider: str, photo: np.ndarray[Any, Any], threads: int, folder: Path)
 
         file = folder / "photo.jpg"
         write_photo(file, photo)
-        if provider == "decode JPEG":
+        if provider == "read JPEG":
             return lambda: read_photo(file).pixels
         return lambda: write_photo(file, photo, overwrite=True)
     inputs = squash(photo)[None]

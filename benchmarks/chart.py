@@ -64,7 +64,7 @@ def charts(results: Mapping[str, Any]) -> dict[str, bytes]:
     if cases(results, GROUP):
         drawn["teacher"] = saved(results, draw_teacher, (8, 0.9 + 0.5 * sum(map(len, cases(results, GROUP).values()))))
     if cases(results, BY_SIZE) and cases(results, BY_BATCH):
-        drawn["scaling"] = saved(results, draw_scaling, (8, 3.6))
+        drawn["scaling"] = saved(results, draw_scaling, (8, 4.4))
     return drawn
 
 
@@ -111,12 +111,12 @@ def draw_scaling(results: Mapping[str, Any], figure: Figure) -> str:
     """Two panels: the ombre's time over the photo's size, and the student's time a photo over the batch."""
     left, right = figure.subplots(1, 2)
     left.set_title("ombre", loc="left")
+    left.set_yscale("log")
     right.set_title("student", loc="left")
     words = [
         draw_lines(left, cases(results, BY_SIZE), lambda size: 1.0),
         draw_lines(right, cases(results, BY_BATCH), lambda photos: 1.0 / photos),
     ]
-    left.set_yscale("log")
     left.set_xlabel("height and width in pixels (log)")
     left.set_ylabel("ms a photo (log)")
     right.set_ylim(bottom=0)
@@ -144,7 +144,8 @@ def draw_lines(axes: Axes, groups: Mapping[str, Mapping[str, Any]], factor: Call
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [str(tick) for tick in ticks])
     axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=9)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.legend(frameon=False, fontsize=9, loc="upper left", bbox_to_anchor=(0, -0.2))
     axes.spines[["top", "right"]].set_visible(False)
     return "; ".join(words)
 

@@ -37,18 +37,16 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[Change]:
 
 
 def not_in_both(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """A line for each provider of a group that one of the results lacks."""
-    cases = [
-        [(group, provider) for group, sides in results["groups"].items() for provider in sides]
-        for results in (old, new)
-    ]
+    """A line for each group, or provider of a group, that one of the results lacks.
+
+    >>> not_in_both({"groups": {"a": {"x": {}, "y": {}}, "b": {"x": {}}}}, {"groups": {"a": {"x": {}}}})
+    ['in the old results alone: a: y', 'in the old results alone: b']
+    """
     lines = []
-    for name, ours, theirs in (("old", *cases), ("new", *reversed(cases))):
-        lines += [
-            f"{group}: {provider}: in the {name} results alone"
-            for group, provider in ours
-            if (group, provider) not in theirs
-        ]
+    for name, ours, theirs in (("old", old["groups"], new["groups"]), ("new", new["groups"], old["groups"])):
+        for group, sides in ours.items():
+            lacking = [f"{group}: {provider}" for provider in sides if provider not in theirs.get(group, {})]
+            lines += [f"in the {name} results alone: {case}" for case in (lacking if group in theirs else [group])]
     return lines
 
 
