@@ -2,20 +2,22 @@
 
     readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of docs/guide.md, in WORK
     readme.py test ROOT             set-up with the tests
-    readme.py speed ROOT            write the speed tables and the chart anew, from the results that their marker names
+    readme.py speed ROOT            write tables and charts of speed anew, from the results that their markers name
+    readme.py check-speed ROOT      fail if these tables or charts are not those of the results
 
 Blocks run in the order they stand in, those that begin with `pip install` in ROOT.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
-CHART = "docs/images/teacher.svg"
+DOCUMENTS = ("README.md", "docs/performance.md")
+IMAGES = Path("docs/images")
 SETUP = "pip install -c constraints.txt"
 
 
@@ -37,23 +39,55 @@ def run(language: str, text: str, folder: Path) -> None:
         sys.exit(f"this block of the README failed with exit code {code}")
 
 
-def fill_speed(readme: Path) -> None:
-    """Put the tables of the results named in `<!-- speed: FILE -->` between that marker and its end; draw the chart."""
-    from ohlora_fast.benchmarks.chart import draw
-    from ohlora_fast.benchmarks.run import as_text
+def made_from_results(root: Path) -> dict[Path, bytes]:
+    """What `DOCUMENTS` and the charts should hold.
 
-    def tables(found: re.Match[str]) -> str:
-        results = json.loads((readme.parent / found[1]).read_text(encoding="utf-8"))
-        (readme.parent / CHART).write_bytes(draw(results))
-        return f"<!-- speed: {found[1]} -->\n{as_text(results)}\n<!-- /speed -->"
+    In a document, `<!-- speed: FILE -->` begins the main tables of a file of results, with the bars, and
+    `<!-- tables: FILE -->` the other tables; `<!-- /speed -->` and `<!-- /tables -->` end them. The charts are the
+    README's results'.
+    """
+    from ohlora_fast.benchmarks.chart import charts
+    from ohlora_fast.benchmarks.report import MAIN, as_text, other_tables
+    from ohlora_fast.benchmarks.result_file import read_results
 
-    text = readme.read_text(encoding="utf-8")
-    readme.write_text(re.sub(r"<!-- speed: (\S+) -->.*?<!-- /speed -->", tables, text, flags=re.DOTALL), "utf-8")
+    def block(found: re.Match[str]) -> str:
+        results = read_results(root / found["file"])
+        text = as_text(results, MAIN) if found["kind"] == "speed" else other_tables(results)
+        return f"<!-- {found['kind']}: {found['file']} -->\n{text}\n<!-- /{found['kind']} -->"
+
+    marked = re.compile(r"<!-- (?P<kind>speed|tables): (?P<file>\S+) -->.*?<!-- /(?P=kind) -->", re.DOTALL)
+    texts = {name: (root / name).read_text(encoding="utf-8") for name in DOCUMENTS}
+    made = {root / name: marked.sub(block, text).encode() for name, text in texts.items()}
+    found = marked.search(texts["README.md"])
+    if found is None:
+        sys.exit("README.md: no <!-- speed: FILE --> found")
+    drawn = charts(read_results(root / found["file"]))
+    return made | {root / IMAGES / f"{name}.svg": content for name, content in drawn.items()}
+
+
+def words(content: bytes) -> list[str]:
+    """A document's lines; of a chart its words, since other versions of matplotlib place them a little differently."""
+    text = content.decode()
+    said = re.findall(r"<(?:text|dc:description)[^>]*>([^<]*)<", text)
+    return said if text.startswith("<?xml") else text.splitlines()
+
+
+def check_speed(root: Path) -> None:
+    """Stop, naming the file and the first difference, if one does not hold what the results give."""
+    for path, content in made_from_results(root).items():
+        now = words(path.read_bytes()) if path.is_file() else []
+        for line, wanted in zip_longest(now, words(content), fillvalue="nothing"):
+            if line != wanted:
+                sys.exit(f"{path}: holds {line!r}, but the results give {wanted!r}: run .ci/readme.py speed {root}")
 
 
 def main(what: str, root: Path, work: Path | None = None) -> None:
     if what == "speed":
-        fill_speed(root / "README.md")
+        for path, content in made_from_results(root).items():
+            path.write_bytes(content)
+        return
+    if what == "check-speed":
+        check_speed(root)
         return
     found = blocks(root / "README.md")
     setups = [text for language, text in found if language == "bash" and text.startswith(SETUP)]

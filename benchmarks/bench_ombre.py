@@ -1,6 +1,7 @@
 """How long does the ombre take on a photo in memory, mask given?
 
-Limit: bytes. A pass reads the photo and writes the result, as ``copy`` does, and computes on the hair between.
+Limit: bytes. A pass reads the photo and writes the result, as ``copy`` does on one thread, and computes on the hair
+between. ``hairtone`` recolours rather than dyes with a gradient; its mask is given at the photo's own size.
 """
 
 from __future__ import annotations
@@ -8,41 +9,60 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
-from ohlora_fast.benchmarks import baselines
+from ohlora_fast.benchmarks import baselines, setting
 
 from ohlora_fast.ombre import Ombre, apply_ombre
 from ohlora_fast.ops.ombre_op import hue_colors
+from ohlora_fast.student.engines import package_problem
 
-PROVIDERS = ("cpp", "recorded", "vectorised", "numpy", "torch", "copy")
+PROVIDERS = ("cpp", "recorded", "vectorised", "numpy", "torch", "hairtone", "copy")
 MASKS = {"all hair": baselines.all_hair, "head": baselines.head_of_hair}
 SIZES = (256, 1024)
+ROUNDS = {"recorded": 30, "hairtone": 15}
 
 
-def make(provider: str, image: np.ndarray[Any, Any], prob: np.ndarray[Any, Any]) -> Callable[[], object]:
-    """The call to time."""
+def problem(provider: str) -> str | None:
+    """Why a provider does not run here, or None."""
+    return package_problem("hairtone") if provider == "hairtone" else None
+
+
+def make(provider: str, image: np.ndarray[Any, Any], prob: np.ndarray[Any, Any], threads: int) -> Callable[[], object]:
+    """The call to time, for a uint8 photo (H, W, 3) and a float32 map (h, w)."""
     ombre = Ombre()
+    cv2.setNumThreads(threads)
     if provider == "copy":
         out = np.empty_like(image)
         return lambda: np.copyto(out, image)
     if provider in ("recorded", "vectorised"):
         baseline, hue = getattr(baselines, provider), hue_colors(np.array([ombre.color]))[0].astype(np.float64)
         return lambda: baseline(prob, image, hue, ombre.ombre_height, ombre.ombre_grad_height)
+    if provider == "hairtone":
+        from hairtone.presets import PRESETS
+        from hairtone.recolor import recolor
+
+        mask = np.clip(cv2.resize(prob, image.shape[1::-1], interpolation=cv2.INTER_CUBIC), 0, 1)
+        bgr, preset = np.ascontiguousarray(image[..., ::-1]), PRESETS["cyan"]
+        return lambda: recolor(bgr, mask, preset)
     if provider == "torch":
         import torch
 
-        tensor, mask = torch.from_numpy(image).permute(2, 0, 1).contiguous(), torch.from_numpy(prob)
-        return lambda: apply_ombre(tensor, mask, backend="torch")
-    return lambda: apply_ombre(image, prob, backend=provider)
+        torch.set_num_threads(threads)
+        tensor, tensor_mask = torch.from_numpy(image).permute(2, 0, 1).contiguous(), torch.from_numpy(prob)
+        return lambda: apply_ombre(tensor, tensor_mask, backend="torch")
+    return lambda: apply_ombre(image, prob, backend=provider, threads=threads)
+
+
+def group(size: int, mask: str) -> str:
+    return f"ombre, {size}×{size}, {mask}"
 
 
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_ombre(benchmark: Any, provider: str, size: int, mask: str) -> None:
+def test_ombre(measure: Callable[..., None], provider: str, size: int, mask: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (size, size, 3), dtype=np.uint8)
-    call = make(provider, image, MASKS[mask]())
-    benchmark.group = f"ombre, {size}×{size}, {mask}"
-    benchmark.extra_info["provider"] = provider
-    benchmark.pedantic(call, rounds=60, warmup_rounds=20)
+    call = make(provider, image, MASKS[mask](), setting.threads())
+    measure(group(size, mask), call, rounds=ROUNDS.get(provider, 60))

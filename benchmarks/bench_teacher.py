@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ohlora_fast.benchmarks import setting
 
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.engines import device_problem
@@ -22,18 +23,21 @@ PROVIDERS = (BUNDLED, "reference student, torch eager", "teacher, kept loaded", 
 DEVICES = tuple(device for device in ("cpu", "cuda") if device_problem(device) is None)
 LIMIT_S = 0.05
 """What a student may take an image."""
+GROUP = "teacher and students"
 ROUNDS = {"teacher, kept loaded": 5, "teacher, the recorded way": 2}
 
 
-def make(provider: str, device: str, image: np.ndarray[Any, Any], folder: Path) -> Callable[[], object]:
+def make(provider: str, device: str, image: np.ndarray[Any, Any], folder: Path, threads: int) -> Callable[[], object]:
     """The call to time; its result is on the CPU, so that a GPU has finished."""
     if provider == BUNDLED:
         from ohlora_fast.stylist import HairStylist
 
-        stylist = HairStylist(device=device)
+        stylist = HairStylist(device=device, threads=threads)
         return lambda: stylist.segment(image)
 
     import torch
+
+    torch.set_num_threads(threads)
 
     def on_device(call: Callable[[Any], Any]) -> Callable[[], object]:
         def timed() -> object:
@@ -67,11 +71,8 @@ def make(provider: str, device: str, image: np.ndarray[Any, Any], folder: Path) 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_teacher(benchmark: Any, provider: str, device: str) -> None:
+def test_teacher(measure: Callable[..., None], provider: str, device: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    benchmark.group = f"teacher and students, {device}, 1 image"
-    benchmark.extra_info["provider"] = provider
     with tempfile.TemporaryDirectory() as folder:
-        call = make(provider, device, image, Path(folder))
-        rounds = ROUNDS.get(provider, 40)
-        benchmark.pedantic(call, rounds=rounds, warmup_rounds=min(rounds, 10) // 2)
+        call = make(provider, device, image, Path(folder), setting.threads())
+        measure(f"{GROUP}, {device}, 1 image", call, rounds=ROUNDS.get(provider, 40))

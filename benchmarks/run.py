@@ -1,16 +1,15 @@
-"""Run benchmark files, a process for each provider in turn, and lay their medians side by side."""
+"""Run benchmark files, a process for each provider in turn, and gather their medians."""
 
 from __future__ import annotations
 
 import json
-import math
 import os
 import platform
 import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -18,11 +17,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ohlora_fast.benchmarks import setting
+
 from ohlora_fast.errors import InputError
 from ohlora_fast.student.engines import device_problem
 
 HERE = Path(__file__).parent
 QUESTIONS = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
+QUICK_QUESTIONS = ("teacher", "student", "ombre", "dye", "memory", "start")
+"""What ``--quick`` measures: the questions that the bars are about."""
 PACKAGES = (
     "ohlora-fast",
     "numpy",
@@ -31,58 +34,121 @@ PACKAGES = (
     "torch",
     "triton",
     "pillow",
+    "openvino",
+    "ai-edge-litert",
+    "hairtone",
     "pytest-benchmark",
 )
+Measured = tuple[str, str, list[float]]
+"""A group, the unit, and a value a round."""
 
 
-def run_questions(questions: Sequence[str], turns: int = 3, say: Callable[[str], object] = print) -> dict[str, Any]:
+def run_questions(
+    questions: Sequence[str],
+    turns: int = 3,
+    say: Callable[[str], object] = print,
+    threads: int | None = None,
+    quick: bool = False,
+) -> dict[str, Any]:
     """Run the benchmark files and return machine, versions and medians.
 
     Args:
         questions: which of `QUESTIONS`.
         turns: how often each provider's process runs; their timings are pooled.
         say: told what runs now.
+        threads: how many every provider gets; None for what `setting.threads` says.
+        quick: a quarter of the rounds, and without the providers that are slow to start.
 
     Returns:
-        ``{"date", "machine", "versions", "groups": {group: {provider: {"median_s", "rounds"}}}}``
+        ``{"date", "machine", "versions", "threads", "quick", "groups": {group: {provider: {"median_s", "rounds"}}},
+        "skipped": {question: {provider: why}}, "failed": {question: {provider: why}}}``, where a group of memory has
+        ``"median_bytes"`` for ``"median_s"``.
 
     Raises:
-        InputError: an unknown question, or pytest-benchmark is missing or failed.
+        InputError: an unknown question, or a number of threads that is none.
     """
     for question in questions:
         if question not in QUESTIONS:
             raise InputError(f"benchmark: got {question!r}, allowed are {', '.join(QUESTIONS)}")
-    timings: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    used = threads or setting.threads()
+    values: dict[str, dict[str, dict[str, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    skipped: dict[str, dict[str, str]] = defaultdict(dict)
+    failed: dict[str, dict[str, str]] = defaultdict(dict)
     for question in questions:
-        providers = import_module(f"ohlora_fast.benchmarks.bench_{question}").PROVIDERS
+        module = import_module(f"ohlora_fast.benchmarks.bench_{question}")
+        for provider in module.PROVIDERS:
+            if why := problem(module, provider, quick):
+                skipped[question][provider] = why
         for turn in range(turns):
-            for provider in providers:
+            for provider in module.PROVIDERS:
+                if provider in skipped[question] or provider in failed[question]:
+                    continue
                 say(f"{question}, turn {turn + 1} of {turns}: {provider}")
-                for group, seconds in run_provider(question, provider):
-                    timings[group][provider] += seconds
-    groups = {
-        group: {name: {"median_s": median(seconds), "rounds": len(seconds)} for name, seconds in sides.items()}
-        for group, sides in timings.items()
+                try:
+                    for group, unit, rounds in run_provider(question, provider, used, quick):
+                        values[group][provider][unit] += rounds
+                except InputError as error:
+                    failed[question][provider] = str(error)
+                    say(str(error))
+    return {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "versions": versions(),
+        "threads": used,
+        "quick": quick,
+        "groups": {
+            group: {
+                provider: {f"median_{unit}": median(rounds), "rounds": len(rounds)}
+                for provider, measured in sides.items()
+                for unit, rounds in measured.items()
+            }
+            for group, sides in values.items()
+        },
+        "skipped": {question: why for question, why in skipped.items() if why},
+        "failed": {question: why for question, why in failed.items() if why},
     }
-    date = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return {"date": date, "machine": machine(), "versions": versions(), "groups": groups}
 
 
-def run_provider(question: str, provider: str) -> list[tuple[str, list[float]]]:
-    """Run one provider of one file in a process of its own, and return (group, seconds of each round)."""
+def problem(module: Any, provider: str, quick: bool) -> str | None:
+    """Why a provider of a benchmark file is not run, or None.
+
+    A file says it in its function ``problem(provider)``, if some of its providers do not run everywhere, and names in
+    ``SLOW_TO_START`` what ``--quick`` leaves out.
+    """
+    why: str | None = module.problem(provider) if hasattr(module, "problem") else None
+    slow: str | None = getattr(module, "SLOW_TO_START", {}).get(provider) if quick else None
+    return why or (slow and f"left out by --quick: {slow}")
+
+
+def run_provider(question: str, provider: str, threads: int, quick: bool = False) -> list[Measured]:
+    """Run one provider of one file in a process of its own.
+
+    A file whose values are bytes leaves them in pytest-benchmark's ``extra_info["bytes"]``; else they are the seconds.
+
+    Raises:
+        InputError: pytest failed.
+    """
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         command = [
             sys.executable, "-m", "pytest", str(HERE / f"bench_{question}.py"), "-q", "-p", "no:cacheprovider",
             "--import-mode=importlib", f"--rootdir={HERE}", "-c", os.devnull, f"--confcutdir={HERE}",
-            f"--provider={provider}", f"--benchmark-json={report}",
+            f"--provider={provider}", f"--benchmark-json={report}", *(["--quick"] if quick else []),
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        environment = os.environ | {setting.THREADS: str(threads)}
+        # Not where the user is: in the source tree, Python would import that instead of what is installed.
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         if done.returncode or not report.is_file():
-            last = (done.stdout + done.stderr).strip().splitlines()[-1:]
-            raise InputError(f"benchmark {question}, {provider}: pytest failed ({''.join(last)})")
-        benchmarks = json.loads(report.read_text())["benchmarks"]
-    return [(entry["group"], entry["stats"]["data"]) for entry in benchmarks]
+            lines = (done.stdout + done.stderr).strip().splitlines()
+            errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
+            raise InputError(f"benchmark {question}, {provider}: pytest failed ({''.join((errors or lines)[-1:])})")
+        benchmarks = json.loads(report.read_text(encoding="utf-8"))["benchmarks"]
+    return [
+        (entry["group"], "bytes", entry["extra_info"]["bytes"])
+        if "bytes" in entry["extra_info"]
+        else (entry["group"], "s", entry["stats"]["data"])
+        for entry in benchmarks
+    ]
 
 
 def machine() -> dict[str, Any]:
@@ -114,73 +180,3 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def as_markdown(results: Mapping[str, Any]) -> str:
-    """Lay results out as one Markdown table a question: medians, and in brackets multiples of the first provider's.
-
-    >>> sides = {"cpp": {"median_s": 0.001, "rounds": 9}, "numpy": {"median_s": 0.05, "rounds": 9}}
-    >>> print(as_markdown({"groups": {"ombre, 256×256": sides}}))
-    | ombre | 256×256 |
-    | --- | ---: |
-    | cpp | 1.00 ms |
-    | numpy | 50.0 ms (50.0×) |
-    """
-    tables: dict[str, dict[str, Mapping[str, Any]]] = defaultdict(dict)
-    for group, sides in results["groups"].items():
-        question, _, case = group.partition(", ")
-        tables[question][case] = sides
-    return "\n\n".join(table(question, cases) for question, cases in tables.items())
-
-
-def table(question: str, cases: Mapping[str, Mapping[str, Any]]) -> str:
-    """One question's table: a row a provider, a column a case."""
-    rows = []
-    providers = next(iter(cases.values()))
-    first = next(iter(providers))
-    for provider in providers:
-        cells = []
-        for sides in cases.values():
-            seconds, unit = sides[provider]["median_s"], sides[first]["median_s"]
-            time = f"{rounded(seconds)} s" if seconds >= 1 else f"{rounded(1e3 * seconds)} ms"
-            cells.append(time + (f" ({rounded(seconds / unit)}×)" if provider != first else ""))
-        rows.append([provider, *cells])
-    return markdown([question, *cases], rows)
-
-
-def markdown(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """A Markdown table whose first columns, so many, are set flush left, and the others right.
-
-    >>> print(markdown(["fruit", "grams"], [["cherry", "8"], ["melon", "2,100"]]))
-    | fruit | grams |
-    | --- | ---: |
-    | cherry | 8 |
-    | melon | 2,100 |
-    """
-    rule = ["---"] * left + ["---:"] * (len(header) - left)
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
-
-
-def rounded(number: float) -> str:
-    """A positive number to three digits, two if it is small.
-
-    >>> [rounded(number) for number in (0.00512, 0.6249, 8.803, 137.71)]
-    ['0.0051', '0.62', '8.80', '138']
-    """
-    digits = 3 if number >= 1 else 2
-    return f"{number:.{max(0, digits - 1 - math.floor(math.log10(number)))}f}"
-
-
-def as_text(results: Mapping[str, Any]) -> str:
-    """The tables, the verdict on the student's time where the teacher was measured too, and the caption."""
-    from ohlora_fast.benchmarks.chart import verdict
-
-    return "\n\n".join(filter(None, (as_markdown(results), verdict(results), caption(results))))
-
-
-def caption(results: Mapping[str, Any]) -> str:
-    """One line that says when, where and with which versions results were measured."""
-    used = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    where = results["machine"]
-    gpu = f", {where['gpu']}" if "gpu" in where else ""
-    return f"{results['date'][:10]}, {where['processor']}, {where['cores']} cores{gpu}; {used}."

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from importlib.util import find_spec
 from typing import Any
 
 from ohlora_fast.benchmarks.gpu import ombre
 from ohlora_fast.benchmarks.gpu.case import Call, Case, Clock, needs
 from ohlora_fast.benchmarks.gpu.student import counted, cuda_engine, engine_needs
+from ohlora_fast.benchmarks.setting import no_portrait, portraits
 
 SIZES = ((256, 256), (64, 1024), (1, 1024))
 """(images, height and width)."""
@@ -46,22 +46,6 @@ def one_case(device: str, count: int, size: int) -> Iterator[Case]:
     yield case("host memory", "HairStylist.dye", stylist_on_arrays, device, network | links, needs(device))
     if count == 1:
         yield case("host memory", "HairStylist.dye, on the CPU", stylist_on_arrays, "cpu", {}, needs("cpu"), "cpu")
-
-
-def no_portrait() -> str | None:
-    """Why there is no portrait to dye, or None."""
-    return None if find_spec("skimage") else 'scikit-image is not installed: pip install "ohlora-fast[demo]"'
-
-
-def portraits(count: int, size: int) -> Any:
-    """uint8 (N, H, W, 3)."""
-    import cv2
-    import numpy as np
-
-    from ohlora_fast.cli.demo import portrait
-
-    one = cv2.resize(portrait(), (size, size), interpolation=cv2.INTER_AREA if size < 320 else cv2.INTER_CUBIC)
-    return np.repeat(one[None], count, axis=0)
 
 
 def on_device(device: str, count: int, size: int) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ohlora_fast.benchmarks.gpu.case import Case
 from ohlora_fast.benchmarks.gpu.limits import UNITS
-from ohlora_fast.benchmarks.run import caption, markdown, rounded
+from ohlora_fast.benchmarks.report import caption, markdown, rounded
 
 Row = Mapping[str, Any]
 

@@ -17,6 +17,7 @@ from ohlora_fast.benchmarks.gpu import command, head, limits, ombre, pipeline, p
 from ohlora_fast.benchmarks.gpu.case import Case
 from ohlora_fast.benchmarks.gpu.clocks import HostTimer
 from ohlora_fast.benchmarks.gpu.run import Effort, run
+from ohlora_fast.benchmarks.setting import portraits
 
 from ohlora_fast.student.engines import device_problem
 
@@ -101,7 +102,7 @@ def test_the_pipeline_dyes_a_portrait() -> None:
     pytest.importorskip("skimage")
     cases = [case for case in pipeline.one_case("cpu", 1, 64) if case.problem() is None]
     assert {case.name for case in cases} == {"1 × 64², device memory", "1 × 64², host memory"}
-    before = torch.from_numpy(pipeline.portraits(1, 64))
+    before = torch.from_numpy(portraits(1, 64))
     for case in cases:
         dyed = torch.as_tensor(case.make()())
         if "device" in case.name:
