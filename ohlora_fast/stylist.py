@@ -84,7 +84,8 @@ class HairStylist:
         photos, single = open_photos(image)
         maps = self._maps(photos)
         if isinstance(photos, np.ndarray):
-            prob: Any = unsquash(maps, *photos.shape[1:3], self.threads)
+            height, width = photos.shape[1:3]
+            prob: Any = unsquash(maps, height, width, self.threads)
         else:
             prob = resize_tensor(maps[:, None], photos.shape[-2:], "bicubic")[:, 0].clamp(0, 1)
         return prob[0] if single else prob
