@@ -83,5 +83,5 @@ def test_memory(benchmark: Any, measure: Callable[..., None], provider: str) -> 
         file = Path(folder) / "photo.npy"
         np.save(file, photo)
         call = (lambda: photo.nbytes) if provider == PHOTO else (lambda: added(provider, file))
-        measure(GROUP, lambda: amounts.append(call()), rounds=1)
+        measure(GROUP, lambda: amounts.append(call()), rounds=1, warm_up=0)
     benchmark.extra_info["bytes"] = amounts

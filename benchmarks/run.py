@@ -57,7 +57,7 @@ def run_questions(
         turns: how often each provider's process runs; their timings are pooled.
         say: told what runs now.
         threads: how many every provider gets; None for what `setting.threads` says.
-        quick: a quarter of the rounds, and without the providers that are slow to start.
+        quick: at most a quarter of the rounds, and without the providers that are slow to start.
 
     Returns:
         ``{"date", "machine", "versions", "threads", "quick", "groups": {group: {provider: {"median_s", "rounds"}}},

@@ -23,6 +23,7 @@ from ohlora_fast.benchmarks import (
     bench_student,
     bench_teacher,
     compare,
+    conftest,
     report,
     run,
     setting,
@@ -100,6 +101,21 @@ def test_quick_leaves_out_what_is_slow_to_start() -> None:
     assert run.problem(bench_student, bench_student.COMPILED, quick=False) is None
     assert str(run.problem(bench_student, bench_student.COMPILED, quick=True)).startswith("left out by --quick: ")
     assert run.problem(bench_teacher, bench_teacher.BUNDLED, quick=True) is None
+
+
+@pytest.mark.parametrize(("naps", "rounds"), [((0.0, 0.0), 15), ((0.6, 0.3), 3), ((1.2,), 1)])
+def test_quick_runs_what_fits_into_a_second(
+    naps: tuple[float, ...], rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock is a false one, on which each call takes its nap."""
+    clock, to_come = [0.0], list(naps)
+    monkeypatch.setattr(conftest, "perf_counter", lambda: clock[0])
+
+    def call() -> None:
+        clock[0] += to_come.pop(0)
+
+    assert conftest.affordable(call, most=15) == rounds
+    assert not to_come
 
 
 def test_every_provider_has_its_turn_and_failures_stop_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
