@@ -34,7 +34,7 @@ def problem(provider: str) -> str | None:
 def make(provider: str, photo: np.ndarray[Any, Any], threads: int, folder: Path) -> Callable[[], object]:
     """The call to time, for a uint8 photo (H, W, 3)."""
     if provider == "squash":
-        return lambda: squash(photo)
+        return lambda: squash(photo, threads)
     if "JPEG" in provider:
         from ohlora_fast.media.images import read_photo, write_photo
 
