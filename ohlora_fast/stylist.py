@@ -38,10 +38,10 @@ class HairStylist:
     Args:
         checkpoint: a student's weights (``.safetensors``, ``.pth``) or an exported graph (``.onnx``); None for the
             bundled student.
-        engine: ``"onnx"``, ``"torch"``, ``"cuda"``, or ``"auto"``: ONNX Runtime on a CPU, own kernels on an NVIDIA
-            GPU, PyTorch on Apple's.
+        engine: ``"onnx-int8"``, ``"onnx"``, ``"torch"``, ``"cuda"``, or ``"auto"``: ONNX Runtime on a CPU, in 8-bit
+            integers if the processor is made for them, own kernels on an NVIDIA GPU, PyTorch on Apple's.
         device: ``"cpu"``, ``"cuda"``, ``"mps"``, or ``"auto"``: CUDA where it runs, else the CPU.
-        threads: CPU threads that one call uses, in the student and in the ombre; None for all cores.
+        threads: CPU threads that one call uses, in every part; None for all cores.
 
     Raises:
         InputError: an argument is not one of these, cannot run here, or the checkpoint is unusable.
