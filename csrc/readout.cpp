@@ -144,6 +144,7 @@ void Readout::band(const float* sums, int height, int width, int begin, int end,
 
 void Readout::run(const float* sums, int count, int height, int width, float* prob, int threads,
                const ReadoutRows& rows) const {
+    if (count == 0) return;
     const int scale = 2 / stride_, head_height = scale * height, head_width = scale * width;
     const int pitch = head_width + kOverrun;
     std::vector<float> logits(static_cast<std::size_t>(count) * head_height * pitch);

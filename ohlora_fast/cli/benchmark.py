@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 
 from ohlora_fast.cli.options import count, percent
 
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
         for name, drawn in charts(results).items():
             with written_whole(Path(args.charts) / f"{name}.svg") as file:
                 file.write(drawn)
-    slower = []
+    slower: Sequence[object] = []
     if compared:
         text, slower = comparison(compared[0], results, args.tolerance / 100)
         print(f"\n{text}")
