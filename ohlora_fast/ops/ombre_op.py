@@ -25,6 +25,7 @@ __all__ = [
     "BACKENDS",
     "available_backends",
     "backend_problem",
+    "cpu_threads",
     "hair_rows",
     "hue_colors",
     "ombre_cpp",
@@ -175,7 +176,13 @@ def ombre_numpy(
     return out
 
 
-def _threads(wanted: int | None) -> int:
+def cpu_threads(wanted: int | None) -> int:
+    """Say how many threads a compiled kernel uses: all that this process may use if None; 256 at most.
+
+    Example:
+        >>> cpu_threads(10**6)
+        256
+    """
     from ohlora_fast import _core
 
     return min(wanted or _core.default_threads(), 256)
@@ -195,7 +202,7 @@ def ombre_cpp(
     if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
         image = np.ascontiguousarray(image)
     hue = hue_colors(color)
-    return _core.ombre(image, prob, hue, height, grad_height, _threads(threads))
+    return _core.ombre(image, prob, hue, height, grad_height, cpu_threads(threads))
 
 
 def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int | None = None) -> NDArray[np.int32]:
@@ -207,7 +214,7 @@ def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int |
     if backend_problem("cpp") is None:
         from ohlora_fast import _core
 
-        return _core.hair_rows(prob, height, width, _threads(threads))
+        return _core.hair_rows(prob, height, width, cpu_threads(threads))
     return np.array([_extent(_alpha_numpy(one, height, width)) for one in prob], np.int32).reshape(-1, 2)
 
 

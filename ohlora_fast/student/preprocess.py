@@ -9,11 +9,8 @@ from PIL import Image
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.ombre import MAX_SIDE, as_batch, check_threads
-from ohlora_fast.ops.ombre_op import backend_problem
+from ohlora_fast.ops.ombre_op import backend_problem, cpu_threads
 from ohlora_fast.student import SIZE
-
-LARGEST_POOL = 256
-"""CPU threads that one call uses at most."""
 
 
 def squash(image: np.ndarray[Any, Any], threads: int | None = None) -> np.ndarray[Any, Any]:
@@ -56,7 +53,7 @@ def squash_cpp(photos: np.ndarray[Any, Any], threads: int | None = None) -> np.n
 
     if photos.strides[3] != 1 or photos.strides[2] not in (3, 4):
         photos = np.ascontiguousarray(photos[..., :3])
-    squashed: np.ndarray[Any, Any] = _core.squash(photos, SIZE, min(threads or _core.default_threads(), LARGEST_POOL))
+    squashed: np.ndarray[Any, Any] = _core.squash(photos, SIZE, cpu_threads(threads))
     return squashed
 
 
@@ -107,9 +104,7 @@ def unsquash(maps: np.ndarray[Any, Any], height: int, width: int, threads: int |
     if backend_problem("cpp") is None:
         from ohlora_fast import _core
 
-        resized: np.ndarray[Any, Any] = _core.resize_maps(
-            batch, height, width, min(threads or _core.default_threads(), LARGEST_POOL)
-        )
+        resized: np.ndarray[Any, Any] = _core.resize_maps(batch, height, width, cpu_threads(threads))
     else:
         resized = unsquash_opencv(batch, height, width)
     return resized if maps.ndim == 3 else resized[0]

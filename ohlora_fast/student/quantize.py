@@ -14,7 +14,7 @@ from ohlora_fast.student.export import require_onnx
 from ohlora_fast.student.readout import SUMS
 
 PHOTOS = 100
-"""Photos that suffice: twice as many move the scales of the bundled student by less than their rounding shows."""
+"""How many photos scale the bundled student's activations."""
 
 
 def quantized(graph: bytes, photos: Iterable[np.ndarray[Any, Any]]) -> bytes:
