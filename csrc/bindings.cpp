@@ -133,5 +133,6 @@ PYBIND11_MODULE(_core, module) {
         .def("__call__", &read_out, py::arg("sums"), py::arg("threads"),
              "float32 (N,channels,h,w) -> float32 (N,2h,2w) in [0,1].");
     module.def("default_threads", &ohlora::default_threads, "The CPUs that this process may use.");
-    module.def("build_info", &build_info, "Compiler, language standard, vector instructions, int8 products and threads, as a dict.");
+    module.def("build_info", &build_info,
+               "Compiler, language standard, vector instructions, int8 products and threads, as a dict.");
 }

@@ -89,7 +89,7 @@ Readout::Readout(const float* weights, int channels, int stride) : channels_(cha
 // Logits of rows [begin, end) of one sample. Rows of `height` and `width` are the sums'; `scale` times as many are the
 // head's.
 void Readout::band(const float* sums, int height, int width, int begin, int end, Scratch& s, float* logits,
-                const ReadoutRows& rows) const {
+                   const ReadoutRows& rows) const {
     const int scale = 2 / stride_, head_height = scale * height, head_width = scale * width;
     const long long plane = static_cast<long long>(height) * width;
     const auto normed = [&](int y, int repeat, int pitch, float* out) {
@@ -143,7 +143,7 @@ void Readout::band(const float* sums, int height, int width, int begin, int end,
 }
 
 void Readout::run(const float* sums, int count, int height, int width, float* prob, int threads,
-               const ReadoutRows& rows) const {
+                  const ReadoutRows& rows) const {
     if (count == 0) return;
     const int scale = 2 / stride_, head_height = scale * height, head_width = scale * width;
     const int pitch = head_width + kOverrun;

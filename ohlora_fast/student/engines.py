@@ -57,9 +57,15 @@ class OnnxEngine:
         import onnxruntime
 
         self.name = name
-
-        what = "the ONNX graph" if isinstance(model, bytes) else f"checkpoint {model}"
-        graph = model if isinstance(model, bytes) else Path(model or bundled("default.onnx")).read_bytes()
+        if isinstance(model, bytes):
+            graph, what = model, "the ONNX graph"
+        else:
+            path = bundled("default.onnx") if model is None else Path(model)
+            what = f"checkpoint {path}"
+            try:
+                graph = path.read_bytes()
+            except OSError as error:
+                raise InputError(f"{what}: cannot be read ({error.strerror})") from None
         graph, self.readout = without_readout(graph)
         self.threads = threads or usable_cores()
         options = onnxruntime.SessionOptions()

@@ -78,6 +78,14 @@ def test_maps_never_exceed_1():
     assert engine.predict(PHOTOS[:1]).tolist() == [[[0.0, 0.5, 1.0]]]
 
 
+def test_a_graph_that_cannot_be_read(tmp_path):
+    with pytest.raises(InputError, match=r"^checkpoint .*gone\.onnx: cannot be read \(No such file or directory\)$"):
+        OnnxEngine(tmp_path / "gone.onnx")
+    (tmp_path / "no.onnx").write_bytes(b"no such thing")
+    with pytest.raises(InputError, match=r"^checkpoint .*no\.onnx: not a readable ONNX file"):
+        OnnxEngine(tmp_path / "no.onnx")
+
+
 def test_another_graph_is_refused_with_what_it_takes(tmp_path):
     onnx = pytest.importorskip("onnx")
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
