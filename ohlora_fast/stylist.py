@@ -147,13 +147,38 @@ class HairStylist:
         if self._runs_on_gpu(photos):
             dyed, bald = self._dye_on_gpu(photos, pack(color, height, grad_height, len(photos)))
             return (dyed[0] if single else dyed), bald
-        maps = self._maps(photos)
+        dyed, bald = self._dye_by_maps(photos, self._maps(photos), parameters)
+        return (dyed[0] if single else dyed), bald
+
+    def dye_by_map(
+        self,
+        image: Photo,
+        prob: Any,
+        color: Parameter = Ombre.color,
+        ombre_height: Parameter = Ombre.ombre_height,
+        ombre_grad_height: Parameter = Ombre.ombre_grad_height,
+    ) -> Any:
+        """As `dye`, of one photo or batch whose maps `segment_map` has given: the student runs once for both.
+
+        >>> import numpy as np
+        >>> stylist, photo = HairStylist(), np.random.default_rng(0).integers(0, 256, (90, 80, 3), np.uint8)
+        >>> prob = np.ones((224, 224), np.float32)
+        >>> bool((stylist.dye_by_map(photo, prob) != photo).any())
+        True
+        """
+        photos, single = open_photos(image)
+        dyed, bald = self._dye_by_maps(photos, prob, (color, ombre_height, ombre_grad_height))
+        warn_bald(bald, single)
+        return dyed[0] if single else dyed
+
+    def _dye_by_maps(self, photos: Any, maps: Any, parameters: Sequence[Any]) -> tuple[Any, list[int]]:
+        color, height, grad_height = parameters
         dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads)
         size = photos.shape[1:3] if isinstance(photos, np.ndarray) else photos.shape[-2:]
         bald = [index for index, found in enumerate(has_hair(maps, tuple(size), self.threads)) if not found]
         if bald:
             dyed[bald] = photos[bald]
-        return (dyed[0] if single else dyed), bald
+        return dyed, bald
 
     def _runs_on_gpu(self, photos: Any) -> bool:
         """Whether the GPU's kernels take this checked batch as it is: arrays, and bytes in that GPU's memory."""

@@ -40,6 +40,7 @@ class Photo:
         jpeg: how a JPEG was compressed.
         lossless: whether a WebP was.
         compression: how a TIFF was, in Pillow's words.
+        size: the picture's own height and width, if `pixels` were decoded smaller; else None.
         notes: what was converted, dropped or left out, a phrase each.
     """
 
@@ -52,6 +53,7 @@ class Photo:
     jpeg: JpegSettings | None = None
     lossless: bool = False
     compression: str | None = None
+    size: tuple[int, int] | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -75,13 +77,17 @@ def photo_from_pil(image: Image.Image) -> Photo:
         raise InputError(f"cannot read the picture: {reason_for(error)}") from error
 
 
-def build_photo(image: Image.Image, path: Path | None, lossless: bool) -> Photo:
-    """Decode `image` and gather its `Photo`; decoding errors pass through as they come."""
+def build_photo(image: Image.Image, path: Path | None, lossless: bool, size: tuple[int, int] | None = None) -> Photo:
+    """Decode `image` and gather its `Photo`; decoding errors pass through as they come.
+
+    `size` is the picture's own width and height where `image` was set to be decoded smaller.
+    """
     if 0 in image.size:
         raise InputError(f"the picture is {image.width}×{image.height} pixels; allowed is 1×1 and more")
     image.load()
     pixels, icc, notes = to_pixels(image)
-    pixels = upright(pixels, orientation(image))
+    turn = orientation(image)
+    pixels = upright(pixels, turn)
     exif = None
     try:
         exif = upright_exif(image, (pixels.shape[1], pixels.shape[0]))
@@ -104,6 +110,7 @@ def build_photo(image: Image.Image, path: Path | None, lossless: bool) -> Photo:
         jpeg=jpeg_settings(image),
         lossless=lossless,
         compression=compression if isinstance(compression, str) else None,
+        size=None if size in (None, image.size) else size if TURNS[turn][0] else size[::-1],
         notes=notes,
     )
 

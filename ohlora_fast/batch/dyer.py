@@ -1,0 +1,208 @@
+"""The stages of one photo: decode, segment, dye, encode. The same in every runner, one photo at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import IO, Any
+
+from ohlora_fast.batch.outbox import Outbox, filesystem, is_url
+from ohlora_fast.batch.recipe import Recipe
+from ohlora_fast.batch.task import Result, Settings, Task
+from ohlora_fast.errors import InputError, NoHairWarning
+from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
+from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
+from ohlora_fast.student import SIZE
+from ohlora_fast.student.preprocess import unsquash
+from ohlora_fast.stylist import HairStylist
+
+SCALED = 2 * SIZE
+"""Where only the mask needs a photo's pixels, a JPEG is decoded to sides of at least this many."""
+
+
+SUFFIXES = {form: suffix for suffix, form in reversed(FORMATS.items())}
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was made of a photo: files in the order of `Recipe.save`, and what is to be said about them."""
+
+    files: tuple[bytes, ...]
+    notes: tuple[str, ...]
+
+
+class Dyer:
+    """Makes what a recipe asks for. One object may be used from several threads at once.
+
+    Args:
+        recipe: what is made of each photo.
+        threads: CPU threads that one photo uses. Where several photos are worked on at once, one is best.
+
+    Raises:
+        InputError: the student cannot be loaded or run here.
+
+    Example:
+        >>> import numpy as np
+        >>> file = io.BytesIO()
+        >>> encode_photo(file, np.full((60, 40, 3), 90, np.uint8), "a.png")
+        >>> made = Dyer(Recipe(save=("mask",))).make(file, "a.png", None, (0.5, 0.6, 0.5))
+        >>> made.files[0][1:4]
+        b'PNG'
+    """
+
+    def __init__(self, recipe: Recipe, threads: int | None = 1) -> None:
+        self.recipe = recipe
+        self.threads = threads
+        self.stylist = HairStylist(recipe.checkpoint, recipe.engine, recipe.device, threads)
+
+    def make(self, file: IO[bytes], name: str, outputs: Sequence[str] | None, settings: Settings) -> Made:
+        """Make what the recipe asks for of one photo.
+
+        Args:
+            file: the photo, in any format that `read_photo` takes; it can be sought.
+            name: stands for it in messages.
+            outputs: one for each of `Recipe.save`; their suffixes tell the formats. None: the recipe's or the photo's.
+            settings: color, ombre_height, ombre_grad_height.
+
+        Raises:
+            InputError: the photo cannot be read, or an output not be written.
+        """
+        recipe = self.recipe
+        with _noted() as notes:
+            only_mask = recipe.save == ("mask",)
+            photo = decode_photo(file, name, recipe.max_pixels, SCALED if only_mask else None)
+            if outputs is None:
+                suffix = recipe.suffix or SUFFIXES[photo.format or "PNG"]
+                outputs = [f"{name}{'.png' if kind == 'mask' else suffix}" for kind in recipe.save]
+            files = []
+            for output, (pixels, like) in zip(outputs, self._pictures(photo, settings), strict=True):
+                encoded = io.BytesIO()
+                encode_photo(encoded, pixels, output, like, recipe.quality if like is not None else None)
+                files.append(encoded.getvalue())
+        return Made(tuple(files), (*photo.notes, *notes))
+
+    def _pictures(self, photo: Photo, settings: Settings) -> list[tuple[Any, Photo | None]]:
+        """The pictures to encode, and the photo whose profile and EXIF they keep."""
+        recipe, stylist, pixels = self.recipe, self.stylist, photo.pixels
+        if recipe.save == ("dyed",):
+            return [(stylist.dye(pixels, *settings), photo)]
+        prob = stylist.segment_map(pixels)
+        height, width = photo.size or pixels.shape[:2]
+        mask = mask_pixels(unsquash(prob[None], height, width, self.threads)[0], recipe.binary)
+        made: dict[str, tuple[Any, Photo | None]] = {"mask": (mask, None)}
+        if "dyed" in recipe.save:
+            made["dyed"] = stylist.dye_by_map(pixels, prob, *settings), photo
+        if "overlay" in recipe.save:
+            made["overlay"] = overlay_pixels(pixels, mask), photo
+        return [made[kind] for kind in recipe.save]
+
+    def photo(self, task: Task, outbox: Outbox) -> Result:
+        """Do a photo's task. It never raises but for what stops the program."""
+        start = time.perf_counter()
+        settings = task.settings
+        try:
+            with open_source(task.source) as file:
+                made = self.make(file, task.source, task.outputs, settings)
+            for output, data in zip(task.outputs, made.files, strict=True):
+                outbox.put(output, data)
+        except Exception as error:  # whatever one photo brings up, the others go on
+            return Result(
+                task.source, settings=settings, seconds=time.perf_counter() - start, error=reason(error, task.source)
+            )
+        return Result(
+            task.source,
+            settings=settings,
+            seconds=time.perf_counter() - start,
+            checksums=checksums(made.files),
+            size=sum(map(len, made.files)),
+            notes=made.notes,
+        )
+
+
+def checksums(files: Sequence[bytes]) -> tuple[str, ...]:
+    """BLAKE2b of each file, 128 bits in hexadecimal.
+
+    Example:
+        >>> checksums([b"abc"])
+        ('cf4ab791c62b8d2b2109c90275287816',)
+    """
+    return tuple(hashlib.blake2b(data, digest_size=16).hexdigest() for data in files)
+
+
+def file_digest(file: IO[bytes]) -> str:
+    """As `checksums`, of an open file."""
+    digest = hashlib.blake2b(digest_size=16)
+    while data := file.read(2**20):
+        digest.update(data)
+    return digest.hexdigest()
+
+
+def reason(error: Exception, name: str) -> str:
+    """What to say of a photo that failed: one line, without its name, which stands beside it.
+
+    Example:
+        >>> reason(InputError("cannot read a.jpg: it is empty"), "a.jpg")
+        'cannot read it: it is empty'
+    """
+    text = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+    return " ".join(text.replace(f"cannot read {name}:", "cannot read it:").split())
+
+
+def open_source(source: str) -> IO[bytes]:
+    """Open a local file or URL; only a regular file, for the rest may never end.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    if is_url(source):
+        fs, path = filesystem(source)
+        remote: IO[bytes] = fs.open(path, "rb")
+        return remote
+    try:
+        descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        file = os.fdopen(descriptor, "rb")
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            file.close()
+            raise InputError(f"cannot read {source}: it is not a regular file")
+    except OSError as error:
+        raise InputError(f"cannot read {source}: {os.strerror(error.errno or 0)}") from None
+    return file
+
+
+_notes = threading.local()
+
+
+@contextmanager
+def _noted() -> Iterator[list[str]]:
+    """Collect what this thread warns of, while `collecting_warnings` holds."""
+    _notes.list = []
+    try:
+        yield _notes.list
+    finally:
+        _notes.list = None
+
+
+@contextmanager
+def collecting_warnings() -> Iterator[None]:
+    """Lead warnings about photos to `_noted`, in every thread: Python's own way is not made for threads."""
+
+    def show(message: Any, category: Any, *rest: Any, **more: Any) -> None:
+        notes = getattr(_notes, "list", None)
+        if notes is None:
+            shown(message, category, *rest, **more)
+        elif issubclass(category, UserWarning):
+            notes.append("no hair found; left unchanged" if category is NoHairWarning else str(message))
+
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+        warnings.simplefilter("always", UserWarning)
+        warnings.showwarning = show
+        yield

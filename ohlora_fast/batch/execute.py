@@ -1,0 +1,141 @@
+"""Doing tasks: photos one by one, and containers from begin to end, with the photos in them side by side."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import Any, Protocol
+
+from ohlora_fast.batch.containers import Container, Sample, open_container
+from ohlora_fast.batch.dyer import Dyer, Made, checksums, file_digest, open_source, reason
+from ohlora_fast.batch.outbox import Outbox
+from ohlora_fast.batch.task import Result, Task
+from ohlora_fast.errors import InputError
+
+
+class Spread(Protocol):
+    """A map over items that keeps their order: `map`, or one that works on several at once."""
+
+    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], /) -> Iterable[Any]: ...
+
+
+@dataclass(frozen=True)
+class Begin:
+    """A container begins."""
+
+    task: Task
+    container: Container
+
+
+@dataclass(frozen=True)
+class Member:
+    """A photo in it; `made` and `result` are what became of it."""
+
+    task: Task
+    sample: Sample
+    made: Made | None = None
+    result: Result | None = None
+
+
+@dataclass(frozen=True)
+class End:
+    """A container ends, or cannot be read further."""
+
+    task: Task
+    error: str | None = None
+
+
+def execute(tasks: Iterable[Task], dyer: Dyer, outbox: Outbox, spread: Spread) -> Iterator[Result]:
+    """Do tasks and yield their results, those of a container's photos before that of the container itself.
+
+    When a container's own result comes, it has taken its place in the outbox.
+
+    Args:
+        tasks: taken as they are needed.
+        dyer: does the work.
+        outbox: where outputs go.
+        spread: `map`, or one that works on several items at once.
+    """
+    steps = iter(spread(lambda step: _work(step, dyer, outbox), _steps(tasks)))
+    for step in steps:
+        if isinstance(step, Result):
+            yield step
+        elif isinstance(step, Begin):
+            yield from _write(step, steps, dyer, outbox)
+        else:  # the end of a container that could not be opened
+            yield Result(step.task.source, error=step.error, container=True, images=0)
+
+
+def _steps(tasks: Iterable[Task]) -> Iterator[Task | Begin | Member | End]:
+    """Take containers apart."""
+    for task in tasks:
+        if task.kind == "photo":
+            yield task
+            continue
+        try:
+            with open_source(task.source) as file:
+                container = open_container(file, task.kind, task.source)
+                yield Begin(task, container)
+                for sample in container.samples():
+                    yield Member(task, sample)
+        except Exception as error:  # whatever one container brings up, the others go on
+            yield End(task, reason(error, task.source))
+        else:
+            yield End(task)
+
+
+def _work(step: Task | Begin | Member | End, dyer: Dyer, outbox: Outbox) -> Result | Begin | Member | End:
+    """What workers do."""
+    if isinstance(step, Task):
+        return dyer.photo(step, outbox)
+    return _member(step, dyer) if isinstance(step, Member) else step
+
+
+def _member(member: Member, dyer: Dyer) -> Member:
+    task, sample = member.task, member.sample
+    start = time.perf_counter()
+    drawn = dyer.recipe.settings(f"{task.below}/{sample.name}")
+    settings = (drawn.color, drawn.ombre_height, drawn.ombre_grad_height)
+    result = Result(task.source, sample.name, settings)
+    made = None
+    if sample.data is None:
+        result = replace(result, error=sample.error or "there is no photo in it")
+    else:
+        try:
+            made = dyer.make(BytesIO(sample.data), sample.name, None, settings)
+        except Exception as error:  # whatever one photo brings up, the others go on
+            result = replace(result, error=reason(error, sample.name))
+        else:
+            size = sum(map(len, made.files))
+            result = replace(result, checksums=checksums(made.files), size=size, notes=made.notes)
+    return replace(member, made=made, result=replace(result, seconds=time.perf_counter() - start))
+
+
+def _write(begin: Begin, steps: Iterator[Any], dyer: Dyer, outbox: Outbox) -> Iterator[Result]:
+    """Write the container that begins, from the steps up to its end."""
+    task, recipe = begin.task, dyer.recipe
+    whole = Result(task.source, container=True, images=0)
+    ended = False
+    try:
+        with outbox.writing(task.outputs[0]) as path:
+            with begin.container.writer(path, recipe.save, recipe.suffix) as writer:
+                for step in steps:
+                    if isinstance(step, End):
+                        ended = True
+                        if step.error is not None:
+                            raise InputError(step.error)
+                        break
+                    made = None if step.made is None else dict(zip(recipe.save, step.made.files, strict=True))
+                    writer.add(step.sample, made)
+                    whole = replace(whole, images=whole.images + 1, seconds=whole.seconds + step.result.seconds)
+                    yield step.result
+            with open(path, "rb") as file:
+                checksum = file_digest(file)
+            whole = replace(whole, checksums=(checksum,), size=path.stat().st_size)
+    except Exception as error:
+        whole = replace(whole, error=reason(error, task.source))
+    while not ended:  # after an error in the writer
+        ended = isinstance(next(steps), End)
+    yield whole

@@ -1,0 +1,101 @@
+"""What is made of each photo of a set, and with which settings."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.media.images import FORMATS, MAX_PIXELS
+from ohlora_fast.ombre import Ombre
+
+Range: TypeAlias = float | tuple[float, float]
+
+SAVES = ("dyed", "mask", "overlay")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is made of each photo.
+
+    Args:
+        color, ombre_height, ombre_grad_height: as of :class:`ohlora_fast.Ombre`; or (low, high): each photo gets a
+            number of its own between the two, drawn from `seed` and its name, whatever the order of the photos.
+        seed: another one draws other numbers.
+        save: any of "dyed", "mask" (grey, 255 where hair is certain) and "overlay" (the mask in green on the photo).
+        binary: masks of 0 and 255 only, cut at probability 0.5.
+        suffix: format of the dyed photos, such as ".jpg"; None: as each photo's.
+        quality: of JPEG and WebP, 1 to 100; None: as the photo's, or 95.
+        max_pixels: larger pictures are refused unread.
+        checkpoint, engine, device: as of :class:`ohlora_fast.HairStylist`.
+
+    Raises:
+        InputError: a value is none of these.
+
+    Example:
+        >>> recipe = Recipe(color=(0.4, 0.6), seed=7)
+        >>> 0.4 <= recipe.settings("anna.jpg").color <= 0.6
+        True
+        >>> recipe.settings("anna.jpg") == recipe.settings("anna.jpg") != recipe.settings("berta.jpg")
+        True
+    """
+
+    color: Range = Ombre.color
+    ombre_height: Range = Ombre.ombre_height
+    ombre_grad_height: Range = Ombre.ombre_grad_height
+    seed: int = 0
+    save: tuple[str, ...] = ("dyed",)
+    binary: bool = False
+    suffix: str | None = None
+    quality: int | None = None
+    max_pixels: int = MAX_PIXELS
+    checkpoint: str | None = None
+    engine: str = "auto"
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        lows, highs = zip(*map(_ends, self._ranges()), strict=True)
+        Ombre(*lows)
+        Ombre(*highs)
+        for name, low, high in zip(("color", "ombre_height", "ombre_grad_height"), lows, highs, strict=True):
+            if low > high:
+                raise InputError(f"{name}: got the range {low:g} to {high:g}, allowed is the lower end first")
+        if not self.save or set(self.save) - set(SAVES) or len(set(self.save)) < len(self.save):
+            raise InputError(f"save: got {self.save!r}, allowed are {', '.join(SAVES)}, each once")
+        if self.suffix is not None and self.suffix.lower() not in FORMATS:
+            raise InputError(f"suffix: got {self.suffix!r}, allowed are {', '.join(FORMATS)}")
+        if self.quality is not None and not (type(self.quality) is int and 1 <= self.quality <= 100):
+            raise InputError(f"quality: got {self.quality!r}, allowed is a whole number from 1 to 100")
+
+    def settings(self, name: str) -> Ombre:
+        """The settings of the photo of this name."""
+        digest = hashlib.blake2b(f"{self.seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=24).digest()
+        drawn = []
+        for number, (low, high) in enumerate(map(_ends, self._ranges())):
+            share = int.from_bytes(digest[8 * number : 8 * number + 8], "big") / 2**64
+            drawn.append(min(low + share * (high - low), high))
+        return Ombre(*drawn)
+
+    def digest(self) -> str:
+        """Stands for everything but the settings that outputs depend on: what was made by another is made again."""
+        weights = "" if self.checkpoint is None else hashlib.blake2b(_content(self.checkpoint)).hexdigest()
+        rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, weights, self.engine, self.device)
+        return hashlib.blake2b(json.dumps(rest).encode(), digest_size=12).hexdigest()
+
+    def _ranges(self) -> tuple[Range, Range, Range]:
+        return self.color, self.ombre_height, self.ombre_grad_height
+
+
+def _ends(value: Range) -> tuple[float, float]:
+    low, high = value if isinstance(value, tuple) else (value, value)
+    return low, high
+
+
+def _content(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"checkpoint {path}: cannot be read ({error.strerror})") from None
