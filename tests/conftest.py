@@ -1,4 +1,4 @@
-"""What holds for every test, and what several share: weights and inputs of the golden outputs, ONNX models, a hub."""
+"""What holds for every test, and what several share: a portrait, weights, inputs, ONNX models, a hub."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ohlora_fast.student.engines import has_nvidia_gpu
 
@@ -29,6 +30,22 @@ def _empty_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
     folder = tmp_path_factory.mktemp("here")
     monkeypatch.chdir(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def portrait_pixels() -> np.ndarray:
+    """The head of scikit-image's astronaut, uint8 (200, 180, 3)."""
+    data = pytest.importorskip("skimage.data")
+    head: np.ndarray = data.astronaut()[0:200, 130:310]
+    return head
+
+
+@pytest.fixture
+def portrait(tmp_path: Path, portrait_pixels: np.ndarray) -> Path:
+    """That picture as a PNG file."""
+    path = tmp_path / "portrait.png"
+    Image.fromarray(portrait_pixels).save(path)
+    return path
 
 
 def recipe_values(name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:

@@ -6,8 +6,8 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from typing import IO, Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 from ohlora_fast.batch.task import Result
 
@@ -15,6 +15,8 @@ Item = TypeVar("Item")
 
 LINE_S = 10.0
 """Seconds between two lines of a log."""
+TOLD = 100
+"""Failures and notes that are told of one by one."""
 RATE_S = 30.0
 """The rate is that of the last so many seconds."""
 
@@ -22,13 +24,18 @@ RATE_S = 30.0
 class Progress:
     """Counts, and says nothing. Its subclasses do.
 
+    Args:
+        tell: is called with "error" or "note" and a line, for the first failures and notes; None: nobody is told.
+
     Attributes:
         total: photos that there are to do, None while a container has not told.
         done: photos that were dyed.
         failed: photos that failed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tell: Callable[[str, str], None] | None = None) -> None:
+        self._tell = tell
+        self._told = 0
         self.total: int | None = None
         self.done = 0
         self.failed = 0
@@ -52,6 +59,19 @@ class Progress:
             while now - self._times[0][0] > RATE_S and len(self._times) > 2:
                 self._times.popleft()
         self.finished(result)
+        if self._tell is not None and (result.error or result.notes):
+            self._tell_of(result, self._tell)
+
+    def _tell_of(self, result: Result, tell: Callable[[str, str], None]) -> None:
+        name = result.source if result.member is None else f"{result.source}, {result.member}"
+        for kind, text in [("note", note) for note in result.notes] + [("error", result.error or "")] * bool(
+            result.error
+        ):
+            self._told += 1
+            if self._told <= TOLD:
+                tell(kind, f"{name}: {text}")
+            elif self._told == TOLD + 1:
+                tell("note", "there is more to say of photos; the manifest has it all")
 
     def rate(self) -> float:
         """Photos a second of late."""
@@ -81,16 +101,15 @@ class Progress:
 class Bar(Progress):
     """A bar on a terminal, with rate, time left and failures; failures and notes appear above it."""
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
-        super().__init__()
-        self._stream = stream or sys.stderr
+    def __init__(self, tell: Callable[[str, str], None] | None = None) -> None:
+        super().__init__(tell)
         self._bar: Any = None
 
     def _open(self, **options: Any) -> None:
         from tqdm import tqdm
 
         self.close()
-        self._bar = tqdm(file=self._stream, dynamic_ncols=True, smoothing=0.05, **options)
+        self._bar = tqdm(file=sys.stderr, dynamic_ncols=True, smoothing=0.05, **options)
 
     def found(self, count: int) -> None:
         if self._bar is None:
@@ -116,10 +135,9 @@ class Bar(Progress):
 class Lines(Progress):
     """A line now and then, for a log."""
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
-        super().__init__()
-        self._stream = stream or sys.stdout
-        self._told = 0.0
+    def __init__(self, tell: Callable[[str, str], None] | None = None) -> None:
+        super().__init__(tell)
+        self._last = 0.0
 
     def begin(self, total: int | None, earlier: int) -> None:
         super().begin(total, earlier)
@@ -127,7 +145,7 @@ class Lines(Progress):
         self._say(f"{todo} to do" + (f", {earlier:,} files done earlier" if earlier else ""))
 
     def finished(self, result: Result) -> None:
-        if time.monotonic() - self._told >= LINE_S:
+        if time.monotonic() - self._last >= LINE_S:
             left = self.seconds_left()
             self._say(
                 f"{self.done + self.failed:,} of {'?' if self.total is None else format(self.total, ',')}, "
@@ -136,8 +154,8 @@ class Lines(Progress):
             )
 
     def _say(self, text: str) -> None:
-        print(text, file=self._stream, flush=True)
-        self._told = time.monotonic()
+        print(text, flush=True)
+        self._last = time.monotonic()
 
 
 class JsonLines(Progress):
@@ -151,25 +169,24 @@ class JsonLines(Progress):
         {"event": "failed", "source": "a.jpg", "member": null, "error": "it is empty"}
     """
 
-    def __init__(self, stream: IO[str] | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._stream = stream
-        self._told = 0.0
+        self._last = 0.0
 
     def say(self, event: str, **values: Any) -> None:
         """Write a line."""
-        print(json.dumps({"event": event, **values}), file=self._stream or sys.stdout, flush=True)
+        print(json.dumps({"event": event, **values}), flush=True)
 
     def begin(self, total: int | None, earlier: int) -> None:
         super().begin(total, earlier)
-        self._told = time.monotonic()
+        self._last = time.monotonic()
         self.say("begin", total=total, earlier=earlier)
 
     def finished(self, result: Result) -> None:
         if result.error is not None:
             self.say("failed", source=result.source, member=result.member, error=result.error)
-        if time.monotonic() - self._told >= 1.0:
-            self._told = time.monotonic()
+        if time.monotonic() - self._last >= 1.0:
+            self._last = time.monotonic()
             left = self.seconds_left()
             self.say(
                 "progress",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ohlora_fast.colors import parse_color
@@ -29,6 +30,26 @@ def fraction(text: str) -> float:
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number from 0 to 1")
     return value
+
+
+def color_range(text: str) -> float | tuple[float, float]:
+    """`--color` of a set: as `color`, or LOW..HIGH."""
+    return _range(text, color)
+
+
+def fraction_range(text: str) -> float | tuple[float, float]:
+    """A number from 0 to 1, or LOW..HIGH."""
+    return _range(text, fraction)
+
+
+def _range(text: str, one: Callable[[str], float]) -> float | tuple[float, float]:
+    low, dots, high = text.partition("..")
+    if not dots:
+        return one(text)
+    ends = one(low), one(high)
+    if ends[0] > ends[1]:
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is LOW..HIGH, the lower end first")
+    return ends
 
 
 def count(text: str) -> int:

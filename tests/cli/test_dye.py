@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +25,8 @@ def dye(*arguments: object) -> int:
 
 
 def names(folder: Path) -> list[str]:
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(name for name in files if not name.startswith(".ohlora-fast/"))
 
 
 def test_one_picture(portrait: Path, portrait_pixels: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
@@ -136,14 +139,17 @@ def test_in_a_folder_the_rest_goes_on(folder: Path, capsys: pytest.CaptureFixtur
     assert dye(folder, "-o", out, "--recursive") == 1
     assert names(out) == ["a.png", "deep/d.jpg"]
     captured = capsys.readouterr()
-    assert captured.out.splitlines()[1:] == [
-        f"[1/4] {folder / 'a.png'} → {out / 'a.png'}",
-        f"[4/4] {folder / 'deep' / 'd.jpg'} → {out / 'deep' / 'd.jpg'}",
-    ]
+    todo, done = captured.out.splitlines()[1:]
+    assert todo == "4 photos to do"
+    assert done.startswith("2 dyed in ")
     first, second, third = captured.err.splitlines()
-    assert first == "ohlora-fast: error: 2 of 4 failed:"
-    assert second.startswith(f"ohlora-fast: error: cannot read {folder / 'b.png'}: it is corrupt, cut short")
-    assert third.startswith(f"ohlora-fast: error: cannot read {folder / 'c.jpg'}: it is no picture")
+    assert first.startswith(f"ohlora-fast: error: {folder / 'b.png'}: cannot read it: it is corrupt, cut short")
+    assert second.startswith(f"ohlora-fast: error: {folder / 'c.jpg'}: cannot read it: it is no picture")
+    table = out / ".ohlora-fast" / "failed.csv"
+    assert third == f"ohlora-fast: error: 2 failed; {table} lists them; --retry-failed tries them again"
+    assert [row.split(",")[0] for row in table.read_text().splitlines()[1:]] == [
+        str(folder / "b.png"), str(folder / "c.jpg")
+    ]  # fmt: skip
 
 
 def test_one_bad_picture_is_one_line(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -153,33 +159,88 @@ def test_one_bad_picture_is_one_line(folder: Path, capsys: pytest.CaptureFixture
     assert error.count("\n") == 1
 
 
-def test_skip_existing_takes_up_the_rest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_stood_there_before_is_not_touched_unasked(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder.parent / "out"
+    out.mkdir()
+    (out / "a.png").write_bytes(b"another's")
+    for name in ("b.png", "c.jpg"):
+        (folder / name).unlink()
+    assert dye(folder, "-o", out, "--recursive") == 1
+    assert capsys.readouterr().err.endswith("a.png exists already; give --overwrite or --skip-existing\n")
+    assert names(out) == ["a.png"]
+    assert dye(folder, "-o", out, "--recursive", "--skip-existing") == 0
+    assert names(out) == ["a.png", "deep/d.jpg"]
+    assert (out / "a.png").read_bytes() == b"another's"
+    assert dye(folder, "-o", out, "--recursive", "--overwrite") == 0
+    assert read_photo(out / "a.png").pixels.shape == (200, 180, 3)
+
+
+def test_the_same_command_again_does_the_rest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = folder.parent / "out"
     assert dye(folder / "a.png", "-o", out) == 0
     made = (out / "a.png").stat().st_mtime_ns
-    (folder / "b.png").unlink()
-    (folder / "c.jpg").unlink()
     assert dye(folder, "-o", out, "--recursive") == 1
-    assert "a.png exists already; give --overwrite or --skip-existing" in capsys.readouterr().err
-    assert dye(folder, "-o", out, "--recursive", "--skip-existing") == 0
     assert names(out) == ["a.png", "deep/d.jpg"]
     assert (out / "a.png").stat().st_mtime_ns == made
-    assert dye(folder, "-o", out, "--recursive", "--skip-existing") == 0
-    assert "every output exists already" in capsys.readouterr().out
+    capsys.readouterr()
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes())  # mended
+    (folder / "c.jpg").unlink()
+    assert dye(folder, "-o", out, "--recursive", "--dry-run") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "2 done earlier; 1 to do"
+    assert dye(folder, "-o", out, "--recursive") == 0
+    assert names(out) == ["a.png", "b.png", "deep/d.jpg"]
+    assert capsys.readouterr().out.splitlines()[-1].endswith("; 2 done earlier")
 
 
-def test_two_pictures_for_one_name_are_refused_before_any_work(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    sources = [tmp_path / folder / "x.jpg" for folder in ("b", "c")]
-    for source in sources:
+def test_two_pictures_for_one_name(tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+    sources = [tmp_path / folder / "x.png" for folder in ("b", "c", "d")]
+    for level, source in enumerate(sources):
         source.parent.mkdir()
-        source.write_bytes(b"not even read")
+        Image.fromarray(portrait_pixels // (level + 1)).save(source)
     out = tmp_path / "out"
     assert dye(*sources, "-o", out) == 1
-    both = f"{sources[0]} and {sources[1]} would both become {out / 'x.jpg'}"
-    assert capsys.readouterr().err == f"ohlora-fast: error: {both}; give each a run and an --out of its own\n"
-    assert not out.exists()
+    assert names(out) == ["x.png", "x.png.png"]
+    failed = (out / ".ohlora-fast" / "failed.csv").read_text().splitlines()[1]
+    assert failed.startswith(f"{sources[2]},")
+    assert f"is made of {sources[0]} already" in failed
+
+
+def test_settings_drawn_for_each_picture(tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+    (tmp_path / "in").mkdir()
+    for name in "abc":
+        Image.fromarray(portrait_pixels).save(tmp_path / "in" / f"{name}.png")
+    for out, seed in (("one", 1), ("again", 1), ("two", 2)):
+        arguments = ("--color", "0.1..0.9", "--seed", seed, "--ombre-height", "0.9..1", "--workers", 2)
+        assert dye(tmp_path / "in", "-o", tmp_path / out, *arguments) == 0
+    made = {out: [(tmp_path / out / f"{name}.png").read_bytes() for name in "abc"] for out in ("one", "again", "two")}
+    assert made["one"] == made["again"]
+    assert len({*made["one"], *made["two"]}) == 6
+
+
+def test_masks_and_overlays(portrait: Path, portrait_pixels: np.ndarray) -> None:
+    out = portrait.parent / "out"
+    assert dye(portrait, "-o", out, "--save", "overlay,mask,dyed", "--format", "webp", "--binary") == 0
+    assert names(out) == ["portrait.webp", "portrait_mask.png", "portrait_overlay.webp"]
+    with Image.open(out / "portrait_mask.png") as mask:
+        hair = HairStylist().segment(portrait_pixels) >= 0.5
+        np.testing.assert_array_equal(np.array(mask), np.where(hair, 255, 0))
+
+
+def test_lines_of_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert dye(folder, "-o", folder.parent / "out", "--json") == 1
+    captured = capsys.readouterr()
+    events = [json.loads(line) for line in captured.out.splitlines()]
+    assert [event["event"] for event in events] == ["begin", "failed", "failed", "end"]
+    assert events[0]["total"] == 3
+    assert (events[-1]["done"], events[-1]["failed"]) == (1, 2)
+
+
+def test_quiet(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "b.png").unlink()
+    assert dye(folder, "-o", folder.parent / "out", "--quiet") == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 2
 
 
 def test_overwrite(portrait: Path) -> None:
@@ -195,6 +256,9 @@ def test_overwrite(portrait: Path) -> None:
 def test_the_input_is_never_overwritten(portrait: Path, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     before = portrait.read_bytes()
     assert dye(portrait, "-o", portrait.parent, *flags) == 1
+    assert dye(portrait, "-o", portrait, *flags) == 1
+    table = portrait.parent / ".ohlora-fast" / "failed.csv"
+    assert f"would overwrite the input {portrait}" in table.read_text()
     assert "would overwrite the input" in capsys.readouterr().err
     assert portrait.read_bytes() == before
 
@@ -237,17 +301,16 @@ def test_ctrl_c_leaves_whole_files(tmp_path: Path, portrait_pixels: np.ndarray) 
     command = [sys.executable, "-m", "ohlora_fast.cli", "dye", str(tmp_path / "in"), "-o", str(tmp_path / "out")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(3)]
-    assert lines[2].startswith("[2/200] ")
+    lines = [process.stdout.readline() for _ in range(2)]
+    assert lines[1] == "200 photos to do\n"
+    while not list((tmp_path / "out").glob("*.png")):
+        time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
     assert process.returncode == 130
     made = names(tmp_path / "out")
-    assert 2 <= len(made) < 200
-    assert error == (
-        f"ohlora-fast: interrupted: {len(made)} of 200 done; finished files are whole, "
-        "--skip-existing takes up the rest\n"
-    )
-    assert made == [f"{number:03}.png" for number in range(len(made))]
+    assert 1 <= len(made) < 200
+    assert error == f"ohlora-fast: interrupted: {len(made)} done; the same command again does the rest\n"
     for name in made:
         assert read_photo(tmp_path / "out" / name).pixels.shape == (1000, 900, 3)
+    assert not list((tmp_path / "out" / ".ohlora-fast" / "tmp").iterdir())
