@@ -267,7 +267,7 @@ class Manifest:
             for result in results:
                 self._record(result)
             self._execute("COMMIT")
-        except sqlite3.Error:
+        except BaseException:  # Ctrl-C, too
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             raise

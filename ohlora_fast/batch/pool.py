@@ -57,9 +57,14 @@ class Pool:
             pending.append(future)
             self._queue.put((future, function, item))
             while pending and (len(pending) >= AHEAD * self.workers or pending[0].done()):
-                yield pending.popleft().result()
+                yield self._first()
         while pending:
-            yield pending.popleft().result()
+            yield self._first()
+
+    def _first(self) -> Any:
+        result = self._pending[0].result()  # if this wait is broken off, `settle` still has it
+        self._pending.popleft()
+        return result
 
     def settle(self, seconds: float) -> Iterator[Any]:
         """Begin nothing more, and yield what of a `map` that was broken off comes to an end within this time."""
