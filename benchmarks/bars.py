@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ohlora_fast.benchmarks import bench_dye, bench_memory, bench_ombre, bench_start, bench_student, bench_teacher
+from ohlora_fast.benchmarks import (
+    bench_dye,
+    bench_memory,
+    bench_ombre,
+    bench_sets,
+    bench_start,
+    bench_student,
+    bench_teacher,
+)
 from ohlora_fast.benchmarks.result_file import value_of
 
 
@@ -88,6 +96,14 @@ BARS = (
     Bar(
         "peak memory of one dye of 4096², over the photo's own",
         bench_memory.GROUP, bench_memory.DYE, bench_memory.PHOTO, "at most", 6,
+    ),
+    Bar(
+        "set of photos, share of what the cores can do",
+        bench_sets.GROUP, bench_sets.SHARED, bench_sets.OURS, "at least", 0.9,
+    ),
+    Bar(
+        "set of photos, one worker's time over all workers'",
+        bench_sets.GROUP, bench_sets.ALONE, bench_sets.OURS, "at least", 1.7,
     ),
     Bar("import", bench_start.GROUP, bench_start.IMPORT, None, "at most", 0.3),
     Bar("import and first dye", bench_start.GROUP, bench_start.FIRST_DYE, None, "at most", 1.5),

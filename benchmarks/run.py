@@ -123,7 +123,8 @@ def problem(module: Any, provider: str, quick: bool) -> str | None:
 def run_provider(question: str, provider: str, threads: int, quick: bool = False) -> list[Measured]:
     """Run one provider of one file in a process of its own.
 
-    A file whose values are bytes leaves them in pytest-benchmark's ``extra_info["bytes"]``; else they are the seconds.
+    A file that takes its values itself leaves them in pytest-benchmark's ``extra_info``, as ``"bytes"`` or ``"s"``;
+    else they are the seconds that calls took.
 
     Raises:
         InputError: pytest failed.
@@ -143,12 +144,11 @@ def run_provider(question: str, provider: str, threads: int, quick: bool = False
             errors = [line.removeprefix("E").strip() for line in lines if line.startswith("E ")]
             raise InputError(f"benchmark {question}, {provider}: pytest failed ({''.join((errors or lines)[-1:])})")
         benchmarks = json.loads(report.read_text(encoding="utf-8"))["benchmarks"]
-    return [
-        (entry["group"], "bytes", entry["extra_info"]["bytes"])
-        if "bytes" in entry["extra_info"]
-        else (entry["group"], "s", entry["stats"]["data"])
-        for entry in benchmarks
-    ]
+    measured = []
+    for entry in benchmarks:
+        unit = "bytes" if "bytes" in entry["extra_info"] else "s"
+        measured.append((entry["group"], unit, entry["extra_info"].get(unit, entry["stats"]["data"])))
+    return measured
 
 
 def machine() -> dict[str, Any]:

@@ -133,14 +133,14 @@ class HairStylist:
         parameters = (color, ombre_height, ombre_grad_height)
         if isinstance(image, list | tuple):
             each = [one_a_photo(name, value, len(image)) for name, value in zip(NAMES, parameters, strict=True)]
-            done = [self._dye(photo, chosen) for photo, *chosen in zip(image, *each, strict=True)]
+            done = [self.try_dye(photo, chosen) for photo, *chosen in zip(image, *each, strict=True)]
             warn_bald([index for index, (_, bald) in enumerate(done) if bald])
             return [dyed for dyed, _ in done]
-        dyed, bald = self._dye(image, parameters)
+        dyed, bald = self.try_dye(image, parameters)
         warn_bald(bald, single=dyed.ndim == 3)
         return dyed
 
-    def _dye(self, image: Any, parameters: Sequence[Any]) -> tuple[Any, list[int]]:
+    def try_dye(self, image: Any, parameters: Sequence[Any]) -> tuple[Any, list[int]]:
         """Dye one photo or batch; also tell which of its photos have no hair row, and so stay as they are."""
         photos, single = open_photos(image)
         color, height, grad_height = parameters

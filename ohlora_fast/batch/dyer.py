@@ -17,6 +17,7 @@ from typing import IO, Any
 from ohlora_fast.batch.outbox import Outbox, filesystem, is_url
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Settings, Task
+from ohlora_fast.batch.together import Together
 from ohlora_fast.errors import InputError, NoHairWarning
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
@@ -62,6 +63,8 @@ class Dyer:
         self.recipe = recipe
         self.threads = threads
         self.stylist = HairStylist(recipe.checkpoint, recipe.engine, recipe.device, threads)
+        self.on_cpu = self.stylist.engine.device == "cpu"
+        self._together = None if self.on_cpu else Together(self.stylist.try_dye)
 
     def make(self, file: IO[bytes], name: str, outputs: Sequence[str] | None, settings: Settings) -> Made:
         """Make what the recipe asks for of one photo.
@@ -93,7 +96,7 @@ class Dyer:
         """The pictures to encode, and the photo whose profile and EXIF they keep."""
         recipe, stylist, pixels = self.recipe, self.stylist, photo.pixels
         if recipe.save == ("dyed",):
-            return [(stylist.dye(pixels, *settings), photo)]
+            return [(self._dyed(pixels, settings), photo)]
         prob = stylist.segment_map(pixels)
         height, width = photo.size or pixels.shape[:2]
         mask = mask_pixels(unsquash(prob[None], height, width, self.threads)[0], recipe.binary)
@@ -103,6 +106,14 @@ class Dyer:
         if "overlay" in recipe.save:
             made["overlay"] = overlay_pixels(pixels, mask), photo
         return [made[kind] for kind in recipe.save]
+
+    def _dyed(self, pixels: Any, settings: Settings) -> Any:
+        if self._together is None:
+            return self.stylist.dye(pixels, *settings)
+        dyed, has_hair = self._together(pixels, settings)
+        if not has_hair:
+            warnings.warn("no hair found; left unchanged", NoHairWarning, stacklevel=2)
+        return dyed
 
     def photo(self, task: Task, outbox: Outbox) -> Result:
         """Do a photo's task. It never raises but for what stops the program."""

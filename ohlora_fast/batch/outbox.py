@@ -122,6 +122,8 @@ class LocalOutbox:
             half.parent.mkdir(parents=True, exist_ok=True)
             self._folder(os.path.dirname(target))
             yield half
+            with open(half, "rb+") as file:  # the manifest says "done" of what is on the disk, should power fail
+                os.fsync(file.fileno())
             # A link is replaced, not followed.
             os.replace(half, target)
         except BaseException as error:

@@ -21,6 +21,7 @@ from ohlora_fast.batch.progress import Progress
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.sources import entries, find
 from ohlora_fast.batch.task import Result, Task
+from ohlora_fast.batch.together import TOGETHER
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import FORMATS
 
@@ -39,7 +40,8 @@ class How(Choice):
     Attributes:
         recursive: go into the folders of a folder.
         runner: "local", or "ray" for a cluster.
-        workers: photos that are worked on at once; None: one a CPU that this process may use, all of the cluster's.
+        workers: photos that are worked on at once; None: one more than the CPUs that this process may use, because one
+            waits for a disk now and then, and 32 more where a GPU takes many at once; on Ray what the cluster has.
         address: of a Ray cluster; None: the one that this machine belongs to, or a new one on this machine.
         gpus: the share of a GPU that a Ray worker takes.
         limit: stop after so many files.
@@ -191,7 +193,8 @@ def _run(manifest: Manifest, outbox: Outbox, recipe: Recipe, how: How, record: _
             record(result)
         return
     dyer = Dyer(recipe)
-    with collecting_warnings(), Pool(how.workers or usable_cpus()) as pool:
+    workers = how.workers or usable_cpus() + (1 if dyer.on_cpu else 1 + 2 * TOGETHER)
+    with collecting_warnings(), Pool(workers) as pool:
         results = execute(tasks, dyer, outbox, pool.map)
         try:
             for result in results:
