@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-from ohlora_fast.batch.outbox import Outbox, filesystem, is_url
+from ohlora_fast.batch.outbox import Outbox, filesystem, is_url, os_reason
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Settings, Task
 from ohlora_fast.batch.together import Together
@@ -175,7 +175,10 @@ def open_source(source: str) -> IO[bytes]:
     """
     if is_url(source):
         fs, path = filesystem(source)
-        remote: IO[bytes] = fs.open(path, "rb")
+        try:
+            remote: IO[bytes] = fs.open(path, "rb")
+        except Exception as error:  # what opens URLs raises what it likes
+            raise InputError(f"cannot read {source}: {os_reason(error)}") from None
         return remote
     try:
         descriptor = os.open(source, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

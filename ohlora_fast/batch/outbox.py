@@ -190,8 +190,22 @@ class RemoteOutbox:
                 self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             store(half)
             self.fs.mv(half, target)
-        except OSError as error:
-            raise InputError(f"cannot write {self.root}/{name}: {error.strerror or error}") from error
+        except Exception as error:  # what opens URLs raises what it likes
+            raise InputError(f"cannot write {self.root}/{name}: {os_reason(error)}") from error
+
+
+def os_reason(error: Exception) -> str:
+    """Why something could not be opened.
+
+    Example:
+        >>> os_reason(FileNotFoundError("/x")), os_reason(KeyError("token"))
+        ('No such file or directory', "KeyError: 'token'")
+    """
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    if isinstance(error, FileNotFoundError):
+        return "No such file or directory"
+    return f"{type(error).__name__}: {error}"
 
 
 WHOLE_AT_ONCE = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "hf", "oss", "r2")

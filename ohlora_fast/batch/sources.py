@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from ohlora_fast.batch.containers import HF_DATASET, KINDS, images_in, is_table_of_paths
 from ohlora_fast.batch.manifest import Entry, Namings
-from ohlora_fast.batch.outbox import filesystem, is_url, place_of
+from ohlora_fast.batch.outbox import filesystem, is_url, os_reason, place_of
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Task
 from ohlora_fast.errors import InputError
@@ -102,7 +102,6 @@ def _refuse_folder(error: OSError) -> None:
 
 def _find_remote(url: str, recursive: bool, out: str) -> Iterator[Found]:
     fs, path = filesystem(url)
-    scheme = url.partition("://")[0]
     made = filesystem(out)[1] if is_url(out) else None
     try:
         if glob.has_magic(path):
@@ -110,9 +109,10 @@ def _find_remote(url: str, recursive: bool, out: str) -> Iterator[Found]:
         elif fs.isdir(path):
             names, top = sorted(fs.find(path, maxdepth=None if recursive else 1)), path
         else:
-            names, top = [path], None
-    except OSError as error:
-        raise InputError(f"cannot read {url}: {error}") from None
+            yield Found(url, PurePosixPath(path).name)
+            return
+    except Exception as error:  # what opens URLs raises what it likes
+        raise InputError(f"cannot read {url}: {os_reason(error)}") from None
     if not names:
         raise InputError(f"nothing matches {url}")
     for name in names:
@@ -122,7 +122,7 @@ def _find_remote(url: str, recursive: bool, out: str) -> Iterator[Found]:
             hidden = any(part.startswith(".") for part in below.split("/"))
             if inside or hidden or PurePosixPath(name).suffix.lower() not in FORMATS:
                 continue
-        yield Found(name if is_url(name) else f"{scheme}://{name}", below)
+        yield Found(fs.unstrip_protocol(name), below)
 
 
 def _listed(path: str, suffix: str) -> Iterator[Found]:
@@ -246,7 +246,7 @@ def _fingerprint(source: str) -> tuple[str, str | None]:
             return str(fs.ukey(path)), None
         status = os.stat(source)
         return f"{status.st_size} {status.st_mtime_ns}", None
-    except OSError as error:
-        return "", f"cannot read {source}: {os.strerror(error.errno) if error.errno else error}"
     except InputError as error:
         return "", str(error)
+    except Exception as error:  # what opens URLs raises what it likes
+        return "", f"cannot read {source}: {os_reason(error)}"
