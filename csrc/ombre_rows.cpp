@@ -22,6 +22,48 @@ inline float fused(float a, float b, float c) { return fmaf(a, b, c); }
 inline float fused(float a, float b, float c) { return static_cast<float>(static_cast<double>(a) * b + c); }
 #endif
 
+// OpenCV 5.0's taps, to the last bit: positions in float64, their fraction rounded to steps of 2^-23, the cubic
+// (a = −0.75) in float64 and then rounded. For tiny maps position and cubic in float32.
+constexpr float kA = -0.75f;
+
+// The cell of a position that may be negative, but not below −1.
+inline int32_t cell_of(double position) {
+    const int32_t cell = static_cast<int32_t>(position);
+    return position < cell ? cell - 1 : cell;
+}
+
+void set_inner_taps(double step, int size, int32_t* OHLORA_RESTRICT first, float* OHLORA_RESTRICT weight) {
+    for (int x = 0; x < size; ++x) {
+        const double position = (x + 0.5) * step - 0.5;
+        const int32_t cell = cell_of(position);
+        const double t = static_cast<double>(1.0f + static_cast<float>(position - cell)) - 1.0, u = 1.0 - t;
+        const double a = kA;
+        first[x] = cell - 1 + kPad;
+        weight[4 * x] = static_cast<float>(a * t * u * u);
+        weight[4 * x + 1] = static_cast<float>(((a + 2) * t - (a + 3)) * t * t + 1);
+        weight[4 * x + 2] = static_cast<float>(((a + 2) * u - (a + 3)) * u * u + 1);
+        weight[4 * x + 3] = static_cast<float>(a * t * t * u);
+    }
+}
+
+void set_tiny_taps(double step, int size, int32_t* OHLORA_RESTRICT first, float* OHLORA_RESTRICT weight) {
+    for (int x = 0; x < size; ++x) {
+        const double position = static_cast<float>((x + 0.5) * step - 0.5);
+        const int32_t cell = cell_of(position);
+        const float t = static_cast<float>(position - cell), u = 1.0f - t, v = t + 1.0f;
+        float* w = weight + 4 * x;
+        first[x] = cell - 1 + kPad;
+        w[0] = ((kA * v - 5 * kA) * v + 8 * kA) * v - 4 * kA;
+        w[1] = ((kA + 2) * t - (kA + 3)) * t * t + 1;
+        w[2] = ((kA + 2) * u - (kA + 3)) * u * u + 1;
+        w[3] = 1.0f - w[0] - w[1] - w[2];
+    }
+}
+
+void set_taps(double step, bool tiny, int size, int32_t* first, float* weight) {
+    tiny ? set_tiny_taps(step, size, first, weight) : set_inner_taps(step, size, first, weight);
+}
+
 template <Order order>
 inline float down(float p0, float p1, float p2, float p3, float w0, float w1, float w2, float w3) {
     if (order == Order::inner) return fused(p0, w0, p1 * w1) + fused(p2, w2, p3 * w3);
@@ -295,7 +337,7 @@ void dye_row(const DyeRow& row) { row.channels == 3 ? dye_channels<3>(row) : dye
 
 }  // namespace
 
-extern const OmbreRows OHLORA_OF_LEVEL(ombre_rows) = {widen,       stretch, any_reaches,
+extern const OmbreRows OHLORA_OF_LEVEL(ombre_rows) = {set_taps,    widen,   stretch, any_reaches,
                                                        map_reaches, map_row, dye_row};
 
 }  // namespace ohlora
