@@ -1,9 +1,10 @@
 """How long does the ombre take on a photo in memory, mask given?
 
-Limit: bytes. A pass reads the photo and writes the result, as ``copy`` does on one thread, and computes on the hair
-between. Each call gets the next of `POOL` bytes of photos, as in a program that dyes many: one and the same photo would
-come from the processor's cache. ``hairtone`` recolours rather than dyes with a gradient; its mask is given at the
-photo's own size.
+Limit: bytes. A pass reads the photo and writes the result, and computes on the hair between. Two providers do the one
+without the other: ``copy, all threads`` is PyTorch's and shows what the memory allows the ombre, which has as many
+threads; ``copy`` is NumPy's, on one thread. Both write into arrays that are there already. Each call gets the next of
+`POOL` bytes of photos, as in a program that dyes many: one and the same photo would come from the processor's cache.
+``hairtone`` recolours rather than dyes with a gradient; its mask is given at the photo's own size.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from ohlora_fast.ombre import Ombre, apply_ombre
 from ohlora_fast.ops.ombre_op import hue_colors
 from ohlora_fast.student.engines import package_problem
 
-PROVIDERS = ("cpp", "recorded", "vectorised", "numpy", "torch", "hairtone", "copy")
+COPY_ALL_THREADS = "copy, all threads"
+PROVIDERS = ("cpp", "recorded", "vectorised", "numpy", "torch", "hairtone", "copy", COPY_ALL_THREADS)
 MASKS = {"all hair": baselines.all_hair, "head": baselines.head_of_hair}
 SIZES = (256, 1024)
 ROUNDS = {"recorded": 30, "hairtone": 15}
@@ -43,6 +45,17 @@ def make(provider: str, image: np.ndarray[Any, Any], prob: np.ndarray[Any, Any],
     if provider == "copy":
         outs = cycle([image.copy() for _ in range(count)])
         return lambda: np.copyto(next(outs), next(photos))
+    if provider == COPY_ALL_THREADS:
+        import torch
+
+        torch.set_num_threads(threads)
+        pairs = cycle([(torch.from_numpy(image.copy()), torch.from_numpy(next(photos))) for _ in range(count)])
+
+        def copy() -> object:
+            out, photo = next(pairs)
+            return out.copy_(photo)
+
+        return copy
     if provider in ("recorded", "vectorised"):
         baseline, hue = getattr(baselines, provider), hue_colors(np.array([ombre.color]))[0].astype(np.float64)
         return lambda: baseline(prob, next(photos), hue, ombre.ombre_height, ombre.ombre_grad_height)

@@ -2,8 +2,9 @@
 #include "ombre.hpp"
 
 #include <algorithm>
-#include <cmath>
+#include <atomic>
 #include <cstring>
+#include <thread>
 
 #include "thread_pool.hpp"
 
@@ -20,34 +21,26 @@ constexpr float kDim = kClear / 255.0f / 1.446f;
 // Smaller batches stay on one thread: the work, some 0.1 ms at most, is not worth waking another.
 constexpr long long kPixelsForThreads = 64 * 1024;
 
+// Rows of the smallest bands.
+constexpr int kLastBand = 8;
+
 constexpr int kTiny = 4;
 
-// The taps of an axis, with the memory behind them: OpenCV 5.0's weights to the last bit. Positions in float64, their
-// fraction rounded to steps of 2^-23, the cubic (a = −0.75) in float64 and then rounded; for tiny maps position and
-// cubic in float32.
+// The taps of an axis, with the memory behind them.
 class Axis {
 public:
-    Axis(int source_size, int size, bool tiny) 
+    Axis(int source_size, int size, bool tiny, const OmbreRows& rows)
         : tiny_(tiny), first_(size), weight_(static_cast<std::size_t>(4) * size) {
-        const double step = static_cast<double>(source_size) / size;
+        rows.set_taps(static_cast<double>(source_size) / size, tiny, size, first_.data(), weight_.data());
         taps_.size = size;
-        for (int x = 0; x < size; ++x) {
-            double position = (x + 0.5) * step - 0.5;
-            if (tiny) position = static_cast<float>(position);
-            const int cell = static_cast<int>(std::floor(position));
-            const float t = static_cast<float>(position - cell);
-            first_[x] = cell - 1 + kPad;
-            if (tiny) {
-                set_tiny(t, &weight_[4 * x]);
-                continue;
-            }
-            set(static_cast<double>(1.0f + t) - 1.0, &weight_[4 * x]);
-            if (cell < 1) taps_.inner_begin = x + 1;
-            if (cell + 2 < source_size) taps_.inner_end = x + 1;
-        }
-        taps_.inner_begin = std::min(taps_.inner_begin, taps_.inner_end);
         taps_.first = first_.data();
         taps_.weight = weight_.data();
+        if (tiny) return;
+        const auto inside = [&](int x) { return first_[x] >= kPad && first_[x] + 3 < source_size + kPad; };
+        int& begin = taps_.inner_begin;
+        int& end = taps_.inner_end;
+        while (begin < size && !inside(begin)) ++begin;
+        for (end = size; end > begin && !inside(end - 1);) --end;
     }
     Axis(const Axis&) = delete;
     Axis& operator=(const Axis&) = delete;
@@ -63,21 +56,6 @@ public:
     }
 
 private:
-    static void set(double t, float* weight) {
-        const double a = -0.75, u = 1.0 - t;
-        weight[0] = static_cast<float>(a * t * u * u);
-        weight[1] = static_cast<float>(((a + 2) * t - (a + 3)) * t * t + 1);
-        weight[2] = static_cast<float>(((a + 2) * u - (a + 3)) * u * u + 1);
-        weight[3] = static_cast<float>(a * t * t * u);
-    }
-    static void set_tiny(float t, float* weight) {
-        const float a = -0.75f, u = 1.0f - t, v = t + 1.0f;
-        weight[0] = ((a * v - 5 * a) * v + 8 * a) * v - 4 * a;
-        weight[1] = ((a + 2) * t - (a + 3)) * t * t + 1;
-        weight[2] = ((a + 2) * u - (a + 3)) * u * u + 1;
-        weight[3] = 1.0f - weight[0] - weight[1] - weight[2];
-    }
-
     bool tiny_;
     AxisTaps taps_;
     std::vector<std::int32_t> first_;
@@ -125,18 +103,26 @@ private:
 };
 
 // Which output rows can have any opacity at all, from the source rows alone.
-std::vector<std::uint8_t> lit_rows(const float* map, int map_height, int map_width, const Axis& vertical,
-                                   const OmbreRows& rows) {
-    std::vector<std::uint8_t> bright(map_height), lit(vertical.taps().size);
-    for (int j = 0; j < map_height; ++j)
-        bright[j] = rows.any_reaches(map + static_cast<std::size_t>(j) * map_width, map_width, kDim);
-    for (int y = 0; y < vertical.taps().size; ++y)
-        for (int k = 0; k < 4; ++k) lit[y] |= bright[vertical.source(y, k, map_height)];
-    return lit;
-}
+class LitRows {
+public:
+    LitRows(int map_height, int height) : bright_(map_height), lit_(height) {}
+
+    void find(const float* map, int map_width, const Axis& vertical, const OmbreRows& rows) {
+        const int map_height = static_cast<int>(bright_.size()), height = static_cast<int>(lit_.size());
+        for (int j = 0; j < map_height; ++j)
+            bright_[j] = rows.any_reaches(map + static_cast<std::size_t>(j) * map_width, map_width, kDim);
+        for (int y = 0; y < height; ++y)
+            for (int k = 0; k < 4; ++k) lit_[y] |= bright_[vertical.source(y, k, map_height)];
+    }
+    bool operator[](int y) const { return lit_[y] != 0; }
+
+private:
+    std::vector<std::uint8_t> bright_;  // of the source
+    std::vector<std::uint8_t> lit_;
+};
 
 HairRows search(const float* map, const ProbabilityMaps& maps, const Axis& vertical, const Axis& horizontal,
-                const std::vector<std::uint8_t>& lit, StretchedRows& stretched, const OmbreRows& rows) {
+                const LitRows& lit, StretchedRows& stretched, const OmbreRows& rows) {
     const int height = vertical.taps().size;
     const auto is_hair = [&](int y) {
         if (!lit[y]) return false;
@@ -152,10 +138,10 @@ HairRows search(const float* map, const ProbabilityMaps& maps, const Axis& verti
 
 // What one sample needs before its rows can be dyed.
 struct Sample {
-    std::vector<std::uint8_t> lit;
-    HairRows hair;
-    int grad_top, grad_bottom;
-    DyePattern dye;
+    LitRows lit;
+    HairRows hair = {-1, -1};
+    int grad_top = 0, grad_bottom = 0;
+    DyePattern dye = {};
 
     double weight(int y) const {
         if (y < grad_top) return 0.0;
@@ -187,6 +173,17 @@ int band_begin(int height, int band, int bands) {
     return static_cast<int>(static_cast<long long>(height) * band / bands);
 }
 
+// Where each band of rows begins, and the end: large bands first, since three rows of the map are stretched twice at
+// each seam; smaller and smaller ones towards the end, so that all threads finish at nearly the same time.
+std::vector<int> shrinking_bands(int height, int threads) {
+    std::vector<int> begins{0};
+    while (begins.back() < height) {
+        const int left = height - begins.back();
+        begins.push_back(begins.back() + std::min(left, std::max(kLastBand, left / (2 * threads))));
+    }
+    return begins;
+}
+
 int useful_threads(int threads, int count, int height, int width) {
     return static_cast<long long>(count) * height * width < kPixelsForThreads ? 1 : threads;
 }
@@ -200,13 +197,14 @@ std::vector<StretchedRows> scratch(int threads, const ProbabilityMaps& maps, int
 std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, int width, int threads,
                                      const OmbreRows& rows) {
     const bool tiny = std::min(maps.height, maps.width) < kTiny;
-    const Axis vertical(maps.height, height, tiny), horizontal(maps.width, width, tiny);
+    const Axis vertical(maps.height, height, tiny, rows), horizontal(maps.width, width, tiny, rows);
     threads = useful_threads(threads, maps.count, height, width);
     std::vector<StretchedRows> stretched = scratch(threads, maps, width);
     std::vector<HairRows> found(maps.count);
     parallel_for(maps.count, threads, [&](int slot, int n) {
         const float* map = maps.at(n);
-        const auto lit = lit_rows(map, maps.height, maps.width, vertical, rows);
+        LitRows lit(maps.height, height);
+        lit.find(map, maps.width, vertical, rows);
         found[n] = search(map, maps, vertical, horizontal, lit, stretched[slot], rows);
     });
     return found;
@@ -214,7 +212,7 @@ std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, in
 
 void resize_maps(const ProbabilityMaps& maps, int height, int width, float* out, int threads, const OmbreRows& rows) {
     const bool tiny = std::min(maps.height, maps.width) < kTiny;
-    const Axis vertical(maps.height, height, tiny), horizontal(maps.width, width, tiny);
+    const Axis vertical(maps.height, height, tiny, rows), horizontal(maps.width, width, tiny, rows);
     threads = useful_threads(threads, maps.count, height, width);
     std::vector<StretchedRows> stretched = scratch(threads, maps, width);
     const int bands = std::max(1, std::min(4 * threads, height / 16));
@@ -232,28 +230,31 @@ void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSetting
            int threads, const OmbreRows& rows) {
     const int height = images.height, width = images.width, channels = images.channels;
     const bool tiny = std::min(maps.height, maps.width) < kTiny;
-    const Axis vertical(maps.height, height, tiny), horizontal(maps.width, width, tiny);
+    const Axis vertical(maps.height, height, tiny, rows), horizontal(maps.width, width, tiny, rows);
     threads = useful_threads(threads, images.count, height, width);
     std::vector<StretchedRows> stretched = scratch(threads, maps, width);
 
-    std::vector<Sample> samples(images.count);
-    parallel_for(images.count, threads, [&](int slot, int n) {
-        Sample& sample = samples[n];
-        sample.lit = lit_rows(maps.at(n), maps.height, maps.width, vertical, rows);
-        sample.hair = search(maps.at(n), maps, vertical, horizontal, sample.lit, stretched[slot], rows);
-        set_gradient(sample, settings.height[n], settings.grad_height[n]);
-        set_dye(sample.dye, settings.hue + 3 * n, channels);
-    });
-
-    // Bands of rows: small enough to even out cheap and dear ones, large enough that stretching three rows twice at
-    // each seam does not matter.
-    const int bands = std::max(1, std::min(8 * threads, height / 16));
+    // One loop, searches first: the other threads wake meanwhile, which on a virtual machine's idle core takes 20 to
+    // 40 µs, as long as a search. One that is awake earlier waits for a search that is under way: nothing below throws.
+    const std::vector<int> begins = shrinking_bands(height, threads);
+    const int count = images.count, bands = static_cast<int>(begins.size()) - 1;
     const std::size_t row_bytes = static_cast<std::size_t>(width) * channels;
-    parallel_for(images.count * bands, threads, [&](int slot, int task) {
-        const int n = task / bands, band = task % bands;
+    std::vector<Sample> samples(count, Sample{LitRows(maps.height, height)});
+    std::vector<std::atomic<bool>> ready(count);
+    parallel_for(count + count * bands, threads, [&](int slot, int task) {
+        if (task < count) {
+            Sample& sample = samples[task];
+            sample.lit.find(maps.at(task), maps.width, vertical, rows);
+            sample.hair = search(maps.at(task), maps, vertical, horizontal, sample.lit, stretched[slot], rows);
+            set_gradient(sample, settings.height[task], settings.grad_height[task]);
+            set_dye(sample.dye, settings.hue + 3 * task, channels);
+            ready[task].store(true);
+            return;
+        }
+        const int n = (task - count) / bands, band = (task - count) % bands;
+        while (!ready[n].load()) std::this_thread::yield();
         const Sample& sample = samples[n];
-        const int begin = band_begin(height, band, bands), end = band_begin(height, band + 1, bands);
-        for (int y = begin; y < end; ++y) {
+        for (int y = begins[band]; y < begins[band + 1]; ++y) {
             const std::uint8_t* from = images.data + n * images.sample_stride + y * images.row_stride;
             std::uint8_t* to = out + (static_cast<std::size_t>(n) * height + y) * row_bytes;
             const double weight = sample.weight(y);

@@ -53,6 +53,8 @@ struct DyeRow {
 };
 
 struct OmbreRows {
+    // The taps of an axis with `size` outputs, `step` source values apart; tiny: for Order::tiny.
+    void (*set_taps)(double step, bool tiny, int size, std::int32_t* first, float* weight);
     // 255 · source, with kPad replicated values on either side.
     void (*widen)(const float* source, int size, float* padded);
     // Stretches a padded source row to the output's width, for output rows of this order.

@@ -15,6 +15,8 @@
 
 #if defined(_MSC_VER)
 #define OHLORA_RESTRICT __restrict
+#define OHLORA_APART __declspec(noinline)
 #else
 #define OHLORA_RESTRICT __restrict__
+#define OHLORA_APART __attribute__((noinline))
 #endif

@@ -57,6 +57,24 @@ def cases(rng, at_least):
         yield image, maps, settings
 
 
+def different_at_own_size(backend, rng):
+    """How many values differ where the map has the image's size: a resize then changes nothing, on any platform.
+
+    Among the images are ones of a single value, so that every pixel of a row falls on the same case of the rounding.
+    """
+    different = 0
+    for index, kind in enumerate(3 * ["all hair", "soft", "smooth"]):
+        height, width = 307 - index, 131 + 30 * index
+        image = rng.integers(0, 256, (height, width, 3 + index % 2), dtype=np.uint8)
+        if index < 3:
+            image[:] = 110 if index else 255
+        prob, settings = hair_map(rng, kind, height, width), rng.random(3)
+        settings[1:] = np.round(settings[1:], 1) if index % 2 else (1, 1)
+        expected = apply_ombre(image, prob, *settings, backend="numpy")
+        different += int((apply_ombre(image, prob, *settings, backend=backend) != expected).sum())
+    return different
+
+
 def main(backend, seed):
     rng = np.random.default_rng(seed)
     count = {"values": 0, "different": 0, "largest": 0, "left_out": 0, "cases": 0}
@@ -75,6 +93,7 @@ def main(backend, seed):
         from ohlora_fast._core import build_info
 
         count["simd"] = build_info()["simd"]
+        count["different_at_own_size"] = different_at_own_size(backend, rng)
     print(json.dumps(count))
 
 

@@ -47,6 +47,7 @@ def test_cpp_is_close_to_the_reference_at_every_vector_level(level):
     if count["simd"] != level:
         pytest.skip(f"this CPU has no {level}")
     assert_close(count)
+    assert count["different_at_own_size"] == 0
 
 
 def test_torch_is_close_to_the_reference():
