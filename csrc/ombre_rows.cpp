@@ -297,6 +297,20 @@ struct Block {
     }
 };
 
+// Ask for what the blocks after the next few read and write: the processor's own guesses stop at the end of a page. 5 %
+// of a photo that comes from memory.
+inline void fetch(const uint8_t* from, const uint8_t* to, int bytes) {
+#if defined(__GNUC__)
+    constexpr int kAhead = 2048, kLine = 64;
+    for (int i = kAhead; i < kAhead + bytes; i += kLine) {
+        __builtin_prefetch(from + i, 0);
+        __builtin_prefetch(to + i, 1);
+    }
+#else
+    (void)from, (void)to, (void)bytes;
+#endif
+}
+
 template <int kChannels>
 void dye_channels(const DyeRow& row) {
     using Here = Block<kChannels>;
@@ -311,6 +325,7 @@ void dye_channels(const DyeRow& row) {
         const size_t bytes = static_cast<size_t>(count) * kChannels;
         const uint8_t* from = row.from + static_cast<size_t>(begin) * kChannels;
         uint8_t* const out = row.to + static_cast<size_t>(begin) * kChannels;
+        fetch(from, out, Here::kBytes);
         map_block(row.map, begin, count, q);
         for (int i = count; i < kBlock; ++i) q[i] = q[count - 1];
         int kinds = 0;
