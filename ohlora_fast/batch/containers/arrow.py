@@ -22,6 +22,9 @@ from ohlora_fast.batch.outbox import filesystem, is_url
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.errors import InputError
 
+END = b"\xff\xff\xff\xff\0\0\0\0"
+"""The end mark of a stream."""
+
 
 class ArrowContainer:
     """A stream of Arrow. Arguments and errors are those of `open_container`.
@@ -38,8 +41,8 @@ class ArrowContainer:
             self._stream = pyarrow.ipc.open_stream(file)
             # One that is cut short between two batches would pass for whole.
             begin = file.tell()
-            file.seek(-4, os.SEEK_END)
-            if file.read() != bytes(4):
+            file.seek(-len(END), os.SEEK_END)
+            if file.read() != END:
                 raise pyarrow.ArrowInvalid("no end mark")
             file.seek(begin)
         self._pictures = Pictures(self._stream.schema, name, recipe)
