@@ -22,7 +22,10 @@ GROUP_BYTES = 2**26
 
 
 class ParquetContainer:
-    """A Parquet file. Arguments and errors are those of `open_container`."""
+    """A Parquet file. Arguments and errors are those of `open_container`.
+
+    In memory are some rows at a time and the page that they come from, which some writers make of 1024 pictures.
+    """
 
     def __init__(self, file: IO[bytes], name: str, recipe: Recipe) -> None:
         self._name = name
