@@ -168,6 +168,15 @@ def test_another_column_is_another_recipe() -> None:
     assert Recipe(column="scan").digest() != Recipe().digest()
 
 
+def test_the_command_line_chooses_a_column(photos: list[bytes], tmp_path: Path, dyed: Callable[..., bytes]) -> None:
+    from ohlora_fast.cli import main
+
+    pq.write_table(pa.table({"left": photos[:1], "right": photos[1:2]}), tmp_path / "a.parquet")
+    out = tmp_path / "out.set"  # a folder, in spite of its suffix
+    assert main(["dye", str(tmp_path / "a.parquet"), "-o", str(out), "--column", "right", "--quiet"]) == 0
+    assert pq.read_table(out / "a.parquet").to_pylist() == [{"left": photos[0], "right": dyed(photos[1])}]
+
+
 def test_large_groups_of_rows_are_written_in_parts(table: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from ohlora_fast.batch.containers import parquet
 

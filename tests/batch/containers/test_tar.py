@@ -75,6 +75,14 @@ def test_the_photos_are_dyed_and_the_rest_is_kept(
     assert head == (b"deep/000" if ending == ".tar" else b"\x1f\x8b\x08\0" + bytes(4))  # without a time
 
 
+def test_the_command_line_takes_a_zipped_shard_for_a_set(shard: Files, tmp_path: Path) -> None:
+    from ohlora_fast.cli import main
+
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(pack(shard)))
+    assert main(["dye", str(tmp_path / "a.tar.gz"), "-o", str(tmp_path / "out.set"), "--quiet"]) == 0
+    assert len(unpack(tmp_path / "out.set" / "a.tar.gz")) == len(shard)
+
+
 def test_webdataset_reads_what_was_written(photos: list[bytes], tmp_path: Path, dyed: Callable[..., bytes]) -> None:
     webdataset = pytest.importorskip("webdataset")
     with webdataset.TarWriter(str(tmp_path / "0000.tar")) as writer:
