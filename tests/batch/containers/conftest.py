@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -54,6 +55,14 @@ def failures() -> Callable[[Summary], dict[str, str]]:
             return {row["member"]: row["error"] for row in csv.DictReader(file)}
 
     return read
+
+
+@pytest.fixture
+def memory() -> Iterator[Any]:
+    """fsspec's file system in memory, which is one for the whole process, and what the test left in it gone."""
+    fs = pytest.importorskip("fsspec").filesystem("memory")
+    yield fs
+    fs.rm("/containers", recursive=True)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -96,13 +97,14 @@ def test_the_same_bytes_whoever_makes_them(saved: Path, tmp_path: Path, files_in
     assert states[0] == states[1]
 
 
-def test_from_a_url_to_a_url(saved: Path, tmp_path: Path, photos: list[bytes], dyed: Callable[..., bytes]) -> None:
-    fsspec = pytest.importorskip("fsspec")
-    memory = fsspec.filesystem("memory")
-    memory.put(str(saved), "/saved", recursive=True)
-    summary = dye_set(["memory://saved"], "memory://made", how=How(manifest=str(tmp_path / "manifest.sqlite")))
+def test_from_a_url_to_a_url(
+    saved: Path, tmp_path: Path, photos: list[bytes], dyed: Callable[..., bytes], memory: Any
+) -> None:
+    memory.put(str(saved), "/containers/saved", recursive=True)
+    how = How(manifest=str(tmp_path / "manifest.sqlite"))
+    summary = dye_set(["memory://containers/saved"], "memory://containers/made", how=how)
     assert (summary.done, summary.failed) == (6, 0)
-    memory.get("/made", str(tmp_path / "made"), recursive=True)
+    memory.get("/containers/made", str(tmp_path / "made"), recursive=True)
     new = datasets.load_from_disk(str(tmp_path / "made"))
     assert new["test"][1]["image"].tobytes() == pixels(dyed(photos[5]))
 

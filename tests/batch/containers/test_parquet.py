@@ -242,12 +242,10 @@ def test_a_run_that_breaks_off_leaves_no_half_table(
     assert files_in(tmp_path / "out") == []
 
 
-def test_photos_are_counted_beforehand(table: Any, tmp_path: Path) -> None:
-    fsspec = pytest.importorskip("fsspec")
+def test_photos_are_counted_beforehand(table: Any, tmp_path: Path, memory: Any) -> None:
     pq.write_table(table, tmp_path / "a.parquet")
-    with fsspec.open("memory://count/a.parquet", "wb") as file:
-        file.write((tmp_path / "a.parquet").read_bytes())
-    for source in (str(tmp_path / "a.parquet"), "memory://count/a.parquet"):
+    memory.pipe_file("/containers/a.parquet", (tmp_path / "a.parquet").read_bytes())
+    for source in (str(tmp_path / "a.parquet"), "memory://containers/a.parquet"):
         assert images_in(source, "parquet", Recipe()) == (6, None)
     (tmp_path / "b.parquet").write_bytes(b"PAR1")
     count, error = images_in(str(tmp_path / "b.parquet"), "parquet", Recipe())
