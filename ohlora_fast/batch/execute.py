@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ohlora_fast.batch.containers import Container, Sample, open_container
 from ohlora_fast.batch.dyer import Dyer, Made, checksums, file_digest, open_source, reason
 from ohlora_fast.batch.outbox import Outbox
+from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Task
 from ohlora_fast.errors import InputError
 
@@ -31,7 +32,7 @@ class Begin:
 
 @dataclass(frozen=True)
 class Member:
-    """A photo in it; `made` and `result` are what became of it."""
+    """A photo in it; `made` and `result` are what became of it. Where there is no photo they stay None."""
 
     task: Task
     sample: Sample
@@ -58,7 +59,7 @@ def execute(tasks: Iterable[Task], dyer: Dyer, outbox: Outbox, spread: Spread) -
         outbox: where outputs go.
         spread: `map`, or one that works on several items at once.
     """
-    steps = iter(spread(lambda step: _work(step, dyer, outbox), _steps(tasks)))
+    steps = iter(spread(lambda step: _work(step, dyer, outbox), _steps(tasks, dyer.recipe)))
     for step in steps:
         if isinstance(step, Result):
             yield step
@@ -68,7 +69,7 @@ def execute(tasks: Iterable[Task], dyer: Dyer, outbox: Outbox, spread: Spread) -
             yield Result(step.task.source, error=step.error, container=True, images=0)
 
 
-def _steps(tasks: Iterable[Task]) -> Iterator[Task | Begin | Member | End]:
+def _steps(tasks: Iterable[Task], recipe: Recipe) -> Iterator[Task | Begin | Member | End]:
     """Take containers apart."""
     for task in tasks:
         if task.kind == "photo":
@@ -76,7 +77,7 @@ def _steps(tasks: Iterable[Task]) -> Iterator[Task | Begin | Member | End]:
             continue
         try:
             with open_source(task.source) as file:
-                container = open_container(file, task.kind, task.source)
+                container = open_container(file, task.kind, task.source, recipe)
                 yield Begin(task, container)
                 for sample in container.samples():
                     yield Member(task, sample)
@@ -95,13 +96,15 @@ def _work(step: Task | Begin | Member | End, dyer: Dyer, outbox: Outbox) -> Resu
 
 def _member(member: Member, dyer: Dyer) -> Member:
     task, sample = member.task, member.sample
+    if not sample.has_photo:
+        return member
     start = time.perf_counter()
     drawn = dyer.recipe.settings(f"{task.below}/{sample.name}")
     settings = (drawn.color, drawn.ombre_height, drawn.ombre_grad_height)
     result = Result(task.source, sample.name, settings)
     made = None
     if sample.data is None:
-        result = replace(result, error=sample.error or "there is no photo in it")
+        result = replace(result, error=sample.error)
     else:
         try:
             made = dyer.make(BytesIO(sample.data), sample.name, None, settings)
@@ -120,7 +123,7 @@ def _write(begin: Begin, steps: Iterator[Any], dyer: Dyer, outbox: Outbox) -> It
     ended = False
     try:
         with outbox.writing(task.outputs[0]) as path:
-            with begin.container.writer(path, recipe.save, recipe.suffix) as writer:
+            with begin.container.writer(path) as writer:
                 for step in steps:
                     if isinstance(step, End):
                         ended = True
@@ -129,11 +132,14 @@ def _write(begin: Begin, steps: Iterator[Any], dyer: Dyer, outbox: Outbox) -> It
                         break
                     made = None if step.made is None else dict(zip(recipe.save, step.made.files, strict=True))
                     writer.add(step.sample, made)
-                    whole = replace(whole, images=whole.images + 1, seconds=whole.seconds + step.result.seconds)
-                    yield step.result
+                    if step.result is not None:
+                        whole = replace(whole, images=whole.images + 1, seconds=whole.seconds + step.result.seconds)
+                        yield step.result
             with open(path, "rb") as file:
                 checksum = file_digest(file)
             whole = replace(whole, checksums=(checksum,), size=path.stat().st_size)
+        for name, data in begin.container.beside(task.outputs[0]).items():
+            outbox.put(name, data)
     except Exception as error:
         whole = replace(whole, error=reason(error, task.source))
     while not ended:  # after an error in the writer

@@ -30,6 +30,8 @@ class Recipe:
         suffix: format of the dyed photos, such as ".jpg"; None: as each photo's.
         quality: of JPEG and WebP, 1 to 100; None: as the photo's, or 95.
         max_pixels: larger pictures are refused unread.
+        column: which one of Parquet and Arrow files holds the photos; None: the first of image, img, photo, picture,
+            jpg and png, else the only one of bytes.
         checkpoint, engine, device: as of :class:`ohlora_fast.HairStylist`.
 
     Raises:
@@ -52,6 +54,7 @@ class Recipe:
     suffix: str | None = None
     quality: int | None = None
     max_pixels: int = MAX_PIXELS
+    column: str | None = None
     checkpoint: str | None = None
     engine: str = "auto"
     device: str = "auto"
@@ -82,8 +85,9 @@ class Recipe:
     def digest(self) -> str:
         """Stands for everything but the settings that outputs depend on: what was made by another is made again."""
         weights = "" if self.checkpoint is None else hashlib.blake2b(_content(self.checkpoint)).hexdigest()
-        rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, weights, self.engine, self.device)
-        return hashlib.blake2b(json.dumps(rest).encode(), digest_size=12).hexdigest()
+        rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, self.column)
+        run = (weights, self.engine, self.device)
+        return hashlib.blake2b(json.dumps(rest + run).encode(), digest_size=12).hexdigest()
 
     def _ranges(self) -> tuple[Range, Range, Range]:
         return self.color, self.ombre_height, self.ombre_grad_height

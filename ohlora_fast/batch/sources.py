@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from ohlora_fast.batch.containers import HF_DATASET, KINDS, images_in, is_table_of_paths
+from ohlora_fast.batch.containers import HF_DATASET, images_in, is_table_of_paths, kind_of
 from ohlora_fast.batch.manifest import Entry, Namings
 from ohlora_fast.batch.outbox import filesystem, is_url, os_reason, place_of
 from ohlora_fast.batch.recipe import Recipe
@@ -40,9 +40,9 @@ class Found:
 def find(inputs: Sequence[str], recursive: bool, out: str) -> Iterator[Found]:
     """Yield the files that inputs stand for, in the order given, names within a folder sorted.
 
-    An input is a photo, a container (``.tar``, ``.parquet`` with an image column, ``.arrow``), a folder, a glob, a text
-    file with a path a line (``.txt``), a table with a column ``path`` and maybe the settings (``.csv``, ``.parquet``),
-    or a URL of any of these.
+    An input is a photo, a container (``.tar``, ``.tar.gz``, ``.parquet`` with an image column, ``.arrow``), a folder, a
+    glob, a text file with a path a line (``.txt``), a table with a column ``path`` and maybe the settings (``.csv``,
+    ``.parquet``), or a URL of any of these.
     Folders give what has a picture's suffix and is not hidden; nothing comes from the output folder. A folder that
     Hugging Face's ``datasets`` saved gives its Arrow files.
 
@@ -89,11 +89,18 @@ def _walk(top: str, recursive: bool, out: str) -> Iterator[Found]:
         if os.path.realpath(parent) == made != start:
             folders.clear()
             continue
-        wanted = (".arrow",) if "state.json" in files else tuple(FORMATS)
         for name in sorted(files):
-            if os.path.splitext(name)[1].lower() in wanted and not name.startswith("."):
+            if _is_wanted(name, "state.json" in files):
                 path = os.path.join(parent, name)
                 yield Found(path, os.path.relpath(path, top).replace(os.sep, "/"))
+
+
+def _is_wanted(name: str, saved: bool) -> bool:
+    """Whether a folder gives a file; `saved`: Hugging Face's ``datasets`` have saved the folder, and cache in it."""
+    suffix = os.path.splitext(name)[1].lower()
+    if saved:
+        return suffix == ".arrow" and not name.startswith("cache-")
+    return suffix in FORMATS and not name.startswith(".")
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -107,7 +114,8 @@ def _find_remote(url: str, recursive: bool, out: str) -> Iterator[Found]:
         if glob.has_magic(path):
             names, top = sorted(fs.glob(path)), None
         elif fs.isdir(path):
-            names, top = sorted(fs.find(path, maxdepth=None if recursive else 1)), path
+            saved = HF_DATASET.intersection(PurePosixPath(name).name for name in fs.ls(path, detail=False))
+            names, top = sorted(fs.find(path, maxdepth=None if recursive or saved else 1)), path
         else:
             yield Found(url, PurePosixPath(path).name)
             return
@@ -115,12 +123,14 @@ def _find_remote(url: str, recursive: bool, out: str) -> Iterator[Found]:
         raise InputError(f"cannot read {url}: {os_reason(error)}") from None
     if not names:
         raise InputError(f"nothing matches {url}")
+    states = {name.rpartition("/")[0] for name in names if name.endswith("/state.json")}
     for name in names:
         below = name[len(top) :].lstrip("/") if top is not None else PurePosixPath(name).name
         if top is not None:
             inside = made is not None and made != top and name.startswith(f"{made}/")
             hidden = any(part.startswith(".") for part in below.split("/"))
-            if inside or hidden or PurePosixPath(name).suffix.lower() not in FORMATS:
+            folder, _, base = name.rpartition("/")
+            if inside or hidden or not _is_wanted(base, folder in states):
                 continue
         yield Found(fs.unstrip_protocol(name), below)
 
@@ -198,8 +208,7 @@ def _setting(path: str, number: int, column: str, value: Any) -> float | None:
 def entries(found: Iterable[Found], recipe: Recipe) -> Iterator[Entry]:
     """Turn files into what the manifest enters."""
     for one in found:
-        suffix = PurePosixPath(one.below).suffix.lower()
-        kind = KINDS.get(suffix, "photo")
+        kind = kind_of(one.below)
         drawn = recipe.settings(one.below)
         values = (drawn.color, drawn.ombre_height, drawn.ombre_grad_height)
         settings = tuple(own if given is None else given for given, own in zip(one.settings, values, strict=True))
@@ -212,7 +221,7 @@ def entries(found: Iterable[Found], recipe: Recipe) -> Iterator[Entry]:
             # Settings of the members come from the recipe, not from their file's name.
             settings = Ombre.color, Ombre.ombre_height, Ombre.ombre_grad_height
             fingerprint += f" {recipe.color} {recipe.ombre_height} {recipe.ombre_grad_height} {recipe.seed}"
-            images, error = (None, error) if error else images_in(one.source, kind)
+            images, error = (None, error) if error else images_in(one.source, kind, recipe)
         task = Task(one.source, kind, one.below, (), (settings[0], settings[1], settings[2]))
         here = None if is_url(one.source) else place_of(one.source)
         yield Entry(task, fingerprint, namings, here, images, error)

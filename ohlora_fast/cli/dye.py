@@ -36,8 +36,8 @@ pictures came; pictures keep their names in it."""
 
 SETS = """\
 An IMAGE may also be a glob, a text file with a path a line (.txt), a table with a column `path` and, if it likes,
-`color`, `ombre_height` and `ombre_grad_height` (.csv, .parquet), WebDataset shards (.tar), Parquet files with an
-image column, a folder that Hugging Face's `datasets` saved, or a URL that fsspec opens (s3://…). OUT mirrors
+`color`, `ombre_height` and `ombre_grad_height` (.csv, .parquet), WebDataset shards (.tar, .tar.gz), Parquet files
+with an image column, a folder that Hugging Face's `datasets` saved, or a URL that fsspec opens (s3://…). OUT mirrors
 them. What is done is written down in OUT/.ohlora-fast: the same command again, after whatever interruption, does
 the rest, and redoes what has changed. A setting LOW..HIGH draws one for each picture, from --seed and its name."""
 
@@ -68,6 +68,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     made.add_argument("--binary", action="store_true", help="masks of 0 and 255 only, cut at probability 0.5")
     made.add_argument("--format", metavar="SUFFIX", help="jpg, png, webp … for all (default: as each input's)")
+    made.add_argument(
+        "--column",
+        metavar="NAME",
+        help="which one of Parquet and Arrow files holds the pictures (image, img, photo, …)",
+    )
     work = parser.add_argument_group("how a set is worked through")
     work.add_argument("--workers", type=count, metavar="N", help="pictures at once (default: one more than CPUs)")
     work.add_argument("--limit", type=count, metavar="N", help="stop after so many files")
@@ -103,6 +108,7 @@ def run(args: argparse.Namespace) -> int:
         suffix=None if args.format is None else f".{args.format.removeprefix('.')}",
         quality=args.quality,
         max_pixels=args.max_pixels or MAX_PIXELS,
+        column=args.column,
         checkpoint=args.checkpoint,
         engine=args.engine,
         device=args.device,
@@ -124,13 +130,13 @@ def _is_set(args: argparse.Namespace) -> bool:
     Raises:
         InputError: OUT is a file, and more than one picture came.
     """
-    from ohlora_fast.batch.containers import KINDS
+    from ohlora_fast.batch.containers import kind_of
     from ohlora_fast.batch.outbox import is_url
     from ohlora_fast.media.images import FORMATS
 
     out, inputs = Path(args.out), args.images
     one = len(inputs) == 1 and not os.path.isdir(inputs[0]) and not is_url(inputs[0])
-    one = one and Path(inputs[0]).suffix.lower() not in (*KINDS, ".txt", ".csv")
+    one = one and kind_of(inputs[0]) == "photo" and Path(inputs[0]).suffix.lower() not in (".txt", ".csv")
     one = one and (os.path.lexists(inputs[0]) or not any(sign in inputs[0] for sign in "*?["))
     slash = args.out.endswith(tuple(filter(None, (os.sep, os.altsep))))
     if is_url(args.out) or out.is_dir() or slash or not out.suffix:
