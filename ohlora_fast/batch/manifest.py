@@ -66,7 +66,7 @@ class Entry:
         fingerprint: changes when the file does.
         namings: outputs it may have, the first that nothing else has claimed.
         here: the file's path on this machine without links in its folders, if it is here.
-        images: how many photos it holds, if that is known.
+        images: says how many photos it holds, None if that takes reading it, and why it cannot be read, if so.
         error: why it cannot be taken up at all.
     """
 
@@ -74,7 +74,7 @@ class Entry:
     fingerprint: str
     namings: Namings
     here: str | None = None
-    images: int | None = 1
+    images: Callable[[], tuple[int | None, str | None]] = lambda: (1, None)
     error: str | None = None
 
 
@@ -187,17 +187,27 @@ class Manifest:
         ).fetchone()
         if known and known[8] == self.run:  # named twice
             return
-        if known and known[:5] == now and known[5] != "exists":
-            state, outputs, size = known[5], tuple(json.loads(known[6])), known[7]
-            lost = state == "done" and sum(outbox.size(output) or 0 for output in outputs) != size
-            again = (state == "failed" and choice.retry_failed) or (state == "kept" and choice.overwrite)
-            state = "waiting" if again or lost else state
-            self._execute("UPDATE files SET run = ?, state = ? WHERE source = ?", self.run, state, source)
-            self._forget_members(source, state)
+        fields: Any = known or ("exists", "[]", None, None)
+        *same, state, outputs, size, _ = fields
+        if tuple(same) != now or state == "exists" or (state == "failed" and choice.retry_failed):
+            self._enter_anew(entry, source, now, choice, outbox)
             return
+        lost = state == "done" and sum(outbox.size(output) or 0 for output in json.loads(outputs)) != size
+        if lost or (state == "kept" and choice.overwrite):
+            state = "waiting"
+        self._execute("UPDATE files SET run = ?, state = ? WHERE source = ?", self.run, state, source)
+        self._forget_members(source, state)
+
+    def _enter_anew(
+        self, entry: Entry, source: str | bytes, now: tuple[Any, ...], choice: Choice, outbox: Outbox
+    ) -> None:
+        task = entry.task
         ours = {row[0] for row in self._execute("SELECT output FROM claims WHERE source = ?", source)}
-        self._execute("DELETE FROM claims WHERE source = ?", source)
-        outputs, error = self._claim(source, entry) if entry.error is None else ((), entry.error)
+        images, error = entry.images() if entry.error is None else (None, entry.error)
+        outputs: tuple[str, ...] = ()
+        if error is None:  # else what an earlier run has made is still its own
+            self._execute("DELETE FROM claims WHERE source = ?", source)
+            outputs, error = self._claim(source, entry)
         state = "waiting" if error is None else "failed"
         there = [name for name in outputs if _key(name) not in ours and outbox.size(name) is not None]
         for name in there:
@@ -209,7 +219,7 @@ class Manifest:
         self._execute(
             "INSERT OR REPLACE INTO files (source, kind, below, outputs, fingerprint, recipe, color, ombre_height, "
             "ombre_grad_height, state, error, images, run, here) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            source, task.kind, _stored(task.below), json.dumps(outputs), *now, state, error, entry.images, self.run,
+            source, task.kind, _stored(task.below), json.dumps(outputs), *now, state, _text(error), images, self.run,
             None if entry.here is None else _stored(entry.here),
         )  # fmt: skip
         self._forget_members(source, state)
@@ -276,7 +286,8 @@ class Manifest:
         source = _stored(result.source)
         state = "done" if result.error is None else "failed"
         values = (
-            state, result.seconds, " ".join(result.checksums), result.size, result.error, "\n".join(result.notes),
+            state, result.seconds, " ".join(result.checksums), result.size, _text(result.error),
+            _text("\n".join(result.notes)),
         )  # fmt: skip
         if result.member is None:
             self._execute(
@@ -347,6 +358,11 @@ def _stored(name: str) -> str | bytes:
     except UnicodeEncodeError:
         return os.fsencode(name)
     return name
+
+
+def _text(words: str | None) -> str | None:
+    """As SQLite can keep it, where it is to be read and not to be used."""
+    return None if words is None else words.encode("utf-8", "backslashreplace").decode()
 
 
 def _restored(name: str | bytes) -> str:

@@ -7,6 +7,7 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
@@ -213,7 +214,7 @@ def entries(found: Iterable[Found], recipe: Recipe) -> Iterator[Entry]:
         values = (drawn.color, drawn.ombre_height, drawn.ombre_grad_height)
         settings = tuple(own if given is None else given for given, own in zip(one.settings, values, strict=True))
         fingerprint, error = _fingerprint(one.source)
-        images: int | None = 1
+        here = None if is_url(one.source) else place_of(one.source)
         if kind == "photo":
             namings = photo_namings(one.below, recipe)
         else:
@@ -221,10 +222,11 @@ def entries(found: Iterable[Found], recipe: Recipe) -> Iterator[Entry]:
             # Settings of the members come from the recipe, not from their file's name.
             settings = Ombre.color, Ombre.ombre_height, Ombre.ombre_grad_height
             fingerprint += f" {recipe.color} {recipe.ombre_height} {recipe.ombre_grad_height} {recipe.seed}"
-            images, error = (None, error) if error else images_in(one.source, kind, recipe)
         task = Task(one.source, kind, one.below, (), (settings[0], settings[1], settings[2]))
-        here = None if is_url(one.source) else place_of(one.source)
-        yield Entry(task, fingerprint, namings, here, images, error)
+        if kind == "photo":
+            yield Entry(task, fingerprint, namings, here, error=error)
+        else:
+            yield Entry(task, fingerprint, namings, here, partial(images_in, one.source, kind, recipe), error)
 
 
 def photo_namings(below: str, recipe: Recipe) -> Namings:

@@ -183,3 +183,37 @@ def test_interrupted(photos: Path, tmp_path: Path, sent: signal.Signals) -> None
     made = len(list(out.glob("*.png")))
     assert rows(out, "SELECT count(*) FROM photos WHERE state = 'done'") == [(made,)]
     assert not list((out / ".ohlora-fast" / "tmp").glob("*"))
+
+
+def test_what_was_unreadable_for_a_while(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert dye_set([photos], out, how=How(limit=3)).done == 3
+    (photos / "00.png").rename(tmp_path / "away.png")
+    (photos / "00.png").symlink_to("nowhere")
+    assert dye_set([photos / "00.png"], out).failed == 1
+    assert dye_set([photos / "00.png"], out, how=How(retry_failed=True)).failed == 1
+    (photos / "00.png").unlink()
+    (tmp_path / "away.png").rename(photos / "00.png")
+    assert dye_set([photos / "00.png"], out).done == 1  # its output of the first run is its own still
+
+
+def test_a_name_that_is_free_again(photos: Path, tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+    others = [tmp_path / folder / "00.png" for folder in ("b", "c")]
+    for other in others:
+        other.parent.mkdir()
+        Image.fromarray(portrait_pixels).save(other)
+    out = tmp_path / "out"
+    first = dye_set([photos / "00.png", *others], out)
+    assert (first.done, first.failed) == (2, 1)
+    assert dye_set([others[1]], out, how=How(retry_failed=True)).failed == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX file systems")
+def test_words_about_names_that_are_no_utf8(photos: Path, tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+    name = os.fsdecode(b"caf\xe9.jpg")
+    alpha = np.full(portrait_pixels.shape[:2], 9, np.uint8)
+    Image.fromarray(np.dstack([portrait_pixels, alpha])).save(photos / f"{name}.png")
+    (photos / name).write_bytes(b"no picture")
+    assert dye_set([photos], tmp_path / "out", Recipe(suffix=".jpg")).failed == 1
+    (note,) = [row[0] for row in rows(tmp_path / "out", "SELECT notes FROM photos WHERE notes > ''")]
+    assert note == r"caf\udce9.jpg.jpg: JPEG keeps no transparency; the picture is laid on white"
