@@ -186,9 +186,9 @@ def chart(result: dict[str, Any]) -> bytes:
     axes.plot(
         [sample[0] for sample in result["memory"]], [sample[1] / 2**20 for sample in result["memory"]], color="#0072B2"
     )
-    for number, (when, made) in enumerate(result["kills"]):
-        axes.axvline(when, color="#D55E00", linestyle="--", label="killed" if number == 0 else None)
-        axes.annotate(f" {made:,} made", (when, 0), color="#D55E00", va="bottom")
+    words = "killed, when so many were made: " + ", ".join(f"{made:,}" for _, made in result["kills"])
+    for number, (when, _) in enumerate(result["kills"]):
+        axes.axvline(when, color="#D55E00", linestyle="--", label=words if number == 0 else None)
     axes.set(xlabel="seconds", ylabel="memory of the run, MB", title=f"{result['photos']:,} photos")
     axes.set_ylim(bottom=0)
     axes.spines[["top", "right"]].set_visible(False)
