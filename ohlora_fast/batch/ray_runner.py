@@ -12,6 +12,7 @@ import logging
 import math
 import os
 import pickle
+import platform
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ BLOCK = 32
 block, and handing it out takes a few milliseconds of the driver."""
 BLOCKS_A_WORKER = 8
 """At least so many, if there are enough photos: no worker is idle for long when the last ones are done."""
-ATTEMPTS = 4
+ATTEMPTS = 3
 """How often a block is begun before its photos are tried one by one, and a photo before it is given up."""
 BATCH = 16
 """Rows of a user's dataset that an actor takes at a time."""
@@ -72,11 +73,13 @@ def run_on_ray(
     """
     tasks = iter(tasks)
     with _connected(address), _quiet():
-        actors = _actors(workers, gpus)
+        room = _room(workers, gpus)
         while window := {task.source: task for task in islice(tasks, WINDOW)}:
-            # Whatever is left after the first turn lost its worker each time; maybe one photo of a block is to blame.
-            for rows in (_rows(len(window), workers, gpus), 1):
-                for result in _run(list(_blocks(window.values(), rows)), (out, recipe, gpus), actors):
+            fair = math.ceil(len(window) / (BLOCKS_A_WORKER * room))
+            # What is left after the first turn has lost its worker each time; maybe to blame is one photo of a block.
+            for rows in (min(BLOCK, fair), 1):
+                blocks = list(_blocks(window.values(), rows))
+                for result in _run(blocks, out, recipe, gpus, min(room, len(blocks)), workers):
                     if result.member is None:
                         del window[result.source]
                     yield result
@@ -84,13 +87,14 @@ def run_on_ray(
                 yield Result(source, error=f"each of the {2 * ATTEMPTS} Ray workers that took it up died")
 
 
-def _run(blocks: list[pa.Table], arguments: tuple[str, Recipe, float], actors: dict[str, Any]) -> Iterator[Result]:
+def _run(
+    blocks: list[pa.Table], out: str, recipe: Recipe, gpus: float, fewest: int, most: int | None
+) -> Iterator[Result]:
     """Do blocks of tasks; one whose workers died `ATTEMPTS` times gives no results."""
     if not blocks:
         return
     import ray.data
 
-    out, recipe, gpus = arguments
     # Unlike from_arrow, this sends no task into the cluster for each block, to count its rows.
     dataset = ray.data.from_blocks(blocks)
     with warnings.catch_warnings():
@@ -102,7 +106,7 @@ def _run(blocks: list[pa.Table], arguments: tuple[str, Recipe, float], actors: d
             batch_size=1,
             batch_format="pyarrow",
             ray_remote_args_fn=lambda: {"max_task_retries": ATTEMPTS - 1},
-            **actors,
+            **_actors(gpus, fewest, most),
         )
     for batch in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for packed in batch["object"]:
@@ -140,13 +144,13 @@ class _Worker:
         self.failure: InputError | None = None
         try:
             if version != __version__:
-                raise InputError(f"ohlora-fast is {version} here and {__version__} there; allowed is one version")
+                raise InputError(f"ohlora-fast is {__version__} there and {version} here; allowed is one version")
             if recipe.digest() != digest:
-                raise InputError(f"checkpoint {recipe.checkpoint}: is another file there")
+                raise InputError(f"checkpoint {recipe.checkpoint}: it is another file there")
             self.dyer = Dyer(_placed(recipe, gpus), threads=1)
             self.outbox = open_outbox(out)
         except InputError as error:  # raised here, it would come out as a long story of Ray's
-            self.failure = InputError(f"Ray worker on {os.uname().nodename}: {error}")
+            self.failure = InputError(f"Ray worker on {platform.node()}: {error}")
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         if self.failure is not None:
@@ -161,42 +165,34 @@ def _placed(recipe: Recipe, gpus: float) -> Recipe:
     return replace(recipe, device="cpu") if recipe.device == "auto" and not gpus else recipe
 
 
-def _rows(tasks: int, workers: int | None, gpus: float) -> int:
-    """How many photos a block has."""
-    return min(BLOCK, math.ceil(tasks / (BLOCKS_A_WORKER * (workers or _room(gpus)))))
-
-
-def _room(gpus: float) -> int:
-    """How many actors the cluster has room for as it is now.
+def _room(workers: int | None, gpus: float) -> int:
+    """How many actors there shall be, or as many of them as the cluster has room for as it is now.
 
     Raises:
-        InputError: no node has a GPU, and the actors are to have them.
+        InputError: a number is out of its range, or there is no GPU for an actor.
     """
     import ray
-
-    resources = ray.cluster_resources()
-    room = resources.get("GPU", 0.0) / gpus if gpus else resources.get("CPU", 0.0)
-    if gpus and room < 1:
-        raise InputError(f"gpus: got {gpus:g}, but the Ray cluster has {resources.get('GPU', 0.0):g} GPUs")
-    return max(1, int(room + 1e-6))
-
-
-def _actors(workers: int | None, gpus: float) -> dict[str, Any]:
-    """Options of `map_batches` for the actors.
-
-    Raises:
-        InputError: see `_room`; a number is out of its range.
-    """
-    from ray.data import ActorPoolStrategy
 
     if workers is not None and workers < 1:
         raise InputError(f"workers: got {workers}, allowed is a number from 1")
     if not (0 <= gpus <= 1 or (gpus > 1 and gpus == int(gpus))):
         raise InputError(f"gpus: got {gpus:g}, allowed is a share from 0 to 1, or a whole number")
-    room = _room(gpus)
-    # Not fewer than one is all that is asked for: were it more, Ray would wait for CPUs that went with a node.
-    pool = ActorPoolStrategy(min_size=1, initial_size=min(room, workers or room), max_size=workers)
-    return {"compute": pool, "num_cpus": 1, "num_gpus": gpus or None}
+    resources = ray.cluster_resources()
+    there = resources.get("GPU", 0.0)
+    if gpus > there:
+        raise InputError(f"gpus: got {gpus:g}, but the Ray cluster has {there:g} GPUs")
+    room = max(1, int(there / gpus + 1e-6 if gpus else resources.get("CPU", 1.0)))
+    return room if workers is None else min(room, workers)
+
+
+def _actors(gpus: float, fewest: int, most: int | None) -> dict[str, Any]:
+    """Options of `map_batches` for a pool of actors.
+
+    With a smaller minimum Ray would take actors away while the first ones still wait for work, and start them again.
+    """
+    from ray.data import ActorPoolStrategy
+
+    return {"compute": ActorPoolStrategy(min_size=fewest, max_size=most), "num_cpus": 1, "num_gpus": gpus or None}
 
 
 @contextmanager
@@ -311,7 +307,7 @@ def map_dataset(
         fn_constructor_args=(column, recipe, num_gpus, name_column),
         batch_size=BATCH,
         batch_format="pyarrow",
-        **_actors(concurrency, num_gpus),
+        **_actors(num_gpus, _room(concurrency, num_gpus), concurrency),
     )
 
 
@@ -328,7 +324,7 @@ class _Mapper:
         import pyarrow as pa
         from ray.data.extensions import ArrowTensorArray
 
-        photos = _column(batch, self.column)
+        photos = [self._photo(value) for value in _column(batch, self.column)]
         names = [None] * len(photos) if self.name_column is None else _column(batch, self.name_column)
         columns = (_column(batch, name) if name in batch.column_names else [None] * len(photos) for name in NAMES)
         as_arrays = any(isinstance(photo, np.ndarray) for photo in photos)
@@ -350,15 +346,19 @@ class _Mapper:
             batch = _with_column(batch, kind, array)
         return _with_column(batch, "error", pa.array(errors, pa.string()))
 
-    def _make(self, photo: Any, name: Any, given: Sequence[float | None]) -> Sequence[Any]:
+    def _photo(self, value: Any) -> bytes | np.ndarray[Any, Any] | None:
+        photo = value.get("bytes") if isinstance(value, dict) else value
+        if isinstance(photo, bytes | np.ndarray | None):
+            return photo
+        raise InputError(f"column: {self.column!r} holds {type(photo).__name__}, allowed are bytes and arrays")
+
+    def _make(
+        self, photo: bytes | np.ndarray[Any, Any] | None, name: Any, given: Sequence[float | None]
+    ) -> Sequence[Any]:
         """What the recipe asks for of one photo, as files or arrays."""
-        if isinstance(photo, dict):
-            photo = photo.get("bytes")
         if photo is None:
             raise InputError("there is no photo in it")
-        data = photo.tobytes() if isinstance(photo, np.ndarray) else photo
-        if not isinstance(data, bytes):
-            raise InputError(f"{self.column}: got {type(photo).__name__}, allowed are bytes and arrays")
+        data = photo if isinstance(photo, bytes) else photo.tobytes()
         drawn = self.recipe.settings(hashlib.blake2b(data).hexdigest() if name is None else str(name))
         values = (getattr(drawn, field) if value is None else value for field, value in zip(NAMES, given, strict=True))
         color, height, grad_height = values
