@@ -27,6 +27,7 @@ from ohlora_fast.batch.run import How
 from ohlora_fast.batch.task import Result, Task
 from ohlora_fast.errors import InputError
 
+pyarrow = pytest.importorskip("pyarrow")
 ray = pytest.importorskip("ray")
 pytest.importorskip("ray.data")
 from ray.cluster_utils import Cluster  # noqa: E402
@@ -225,8 +226,12 @@ def test_a_dataset_of_files(portrait_pixels: np.ndarray[Any, Any]) -> None:
     rows.append({"key": 7, "photo": {"bytes": None, "path": None}, "color": None})
     recipe = Recipe(color=(0.0, 1.0), save=("dyed", "mask"))
 
+    photo = pyarrow.struct({"bytes": pyarrow.binary(), "path": pyarrow.string()})
+    schema = pyarrow.schema({"key": pyarrow.int64(), "photo": photo, "color": pyarrow.float64()})
+
     def dyed(rows: list[dict[str, Any]], name_column: str | None) -> dict[int, dict[str, Any]]:
-        dataset = map_dataset(ray.data.from_items(rows), "photo", recipe, 1, name_column=name_column)
+        table = pyarrow.Table.from_pylist(rows, schema)
+        dataset = map_dataset(ray.data.from_arrow(table), "photo", recipe, 1, name_column=name_column)
         return {row["key"]: row for row in dataset.take_all()}
 
     there = dyed(rows, "key")
