@@ -15,7 +15,7 @@ import pickle
 import platform
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from io import BytesIO
 from itertools import islice
@@ -102,7 +102,7 @@ def _run(
         warnings.simplefilter("ignore", DeprecationWarning)
         results = dataset.map_batches(
             _Worker,
-            fn_constructor_args=(out, recipe, gpus, recipe.digest(), __version__),
+            fn_constructor_args=(out, recipe, gpus, os.getcwd(), recipe.digest(), __version__),
             batch_size=1,
             batch_format="pyarrow",
             ray_remote_args_fn=lambda: {"max_task_retries": ATTEMPTS - 1},
@@ -140,8 +140,10 @@ def _packed(objects: Iterable[Any]) -> pa.Table:
 class _Worker:
     """What an actor does; it holds the student."""
 
-    def __init__(self, out: str, recipe: Recipe, gpus: float, digest: str, version: str) -> None:
+    def __init__(self, out: str, recipe: Recipe, gpus: float, folder: str, digest: str, version: str) -> None:
         self.failure: InputError | None = None
+        with suppress(OSError):  # relative paths are the driver's
+            os.chdir(folder)
         try:
             if version != __version__:
                 raise InputError(f"ohlora-fast is {__version__} there and {version} here; allowed is one version")

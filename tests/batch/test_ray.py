@@ -96,7 +96,11 @@ RECIPE = Recipe(color=(0.0, 1.0), save=("dyed", "mask"))
 
 
 @pytest.mark.usefixtures("cluster")
-def test_same_files_and_manifest_as_the_local_runner(photos: Path, tmp_path: Path) -> None:
+def test_same_files_and_manifest_as_the_local_runner(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos = Path("in")  # workers were started elsewhere
     here = dye_set([photos], tmp_path / "local", RECIPE, How(recursive=True))
     there = dye_set([photos], tmp_path / "ray", RECIPE, How(recursive=True, runner="ray"))
     assert (here.done, here.failed, here.left) == (there.done, there.failed, there.left) == (PHOTOS - 1, 1, 0)
@@ -202,7 +206,7 @@ def test_what_no_worker_can_do(tmp_path: Path, workers: int, gpus: float, device
     ],
 )
 def test_a_node_with_another_student(tmp_path: Path, digest: str, version: str, message: str) -> None:
-    worker = _Worker(str(tmp_path), RECIPE, 0.0, digest, version)
+    worker = _Worker(str(tmp_path), RECIPE, 0.0, ".", digest, version)
     (packed,) = worker({"object": []})["object"]
     problem = pickle.loads(packed.as_py())
     assert isinstance(problem, InputError)
