@@ -64,8 +64,8 @@ def run_on_ray(
         out: the output folder, a path that every node sees, or a URL.
         recipe: what is made of each photo; its checkpoint is a file that every node sees.
         workers: actors, with a CPU each; None: as many as the cluster has room for, and more if it grows.
-        address: of the cluster; None: the one that this machine belongs to, or a new one on this machine. If `ray.init`
-            has been called already, its cluster is used.
+        address: of the cluster, "auto" for the one that this machine belongs to; None: what the environment variable
+            RAY_ADDRESS says, or a new one on this machine. If `ray.init` has been called already, its cluster is used.
         gpus: the share of a GPU that an actor takes; 0: the student runs on CPUs, unless the recipe names a device.
 
     Raises:
@@ -215,7 +215,10 @@ def _connected(address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of its C++ parts
     try:
         with _no_stderr():
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
+            # Not None: what a cluster that was killed has left on this machine would be waited for.
+            ray.init(
+                address or os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False, logging_level=logging.ERROR
+            )
     except (ConnectionError, ValueError) as error:
         raise InputError(f"address: got {address}, where no Ray cluster answers ({error})") from None
     try:
@@ -295,7 +298,7 @@ def map_dataset(
         >>> import pytest; ray = pytest.importorskip("ray")
         >>> import numpy as np, ray.data
         >>> from ohlora_fast.batch import Recipe, map_dataset
-        >>> context = ray.init(num_cpus=1, log_to_driver=False)
+        >>> context = ray.init("local", num_cpus=1, log_to_driver=False)
         >>> photos = ray.data.from_items([{"image": np.full((60, 40, 3), 90, np.uint8), "color": 0.9}])
         >>> dyed = map_dataset(photos, recipe=Recipe(save=("dyed", "mask")))
         >>> row = dyed.take_all()[0]
