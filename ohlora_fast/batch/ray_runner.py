@@ -44,7 +44,7 @@ BLOCK = 32
 block, and handing it out takes a few milliseconds of the driver."""
 BLOCKS_A_WORKER = 8
 """At least so many, if there are enough photos: no worker is idle for long when the last ones are done."""
-ATTEMPTS = 3
+ATTEMPTS = 2
 """How often a block is begun before its photos are tried one by one, and a photo before it is given up."""
 BATCH = 16
 """Rows of a user's dataset that an actor takes at a time."""
