@@ -86,14 +86,14 @@ class Dyer:
                 suffix = recipe.suffix or SUFFIXES[photo.format or "PNG"]
                 outputs = [f"{name}{'.png' if kind == 'mask' else suffix}" for kind in recipe.save]
             files = []
-            for output, (pixels, like) in zip(outputs, self._pictures(photo, settings), strict=True):
+            for output, (pixels, like) in zip(outputs, self.pictures(photo, settings), strict=True):
                 encoded = io.BytesIO()
                 encode_photo(encoded, pixels, output, like, recipe.quality if like is not None else None)
                 files.append(encoded.getvalue())
         return Made(tuple(files), (*photo.notes, *notes))
 
-    def _pictures(self, photo: Photo, settings: Settings) -> list[tuple[Any, Photo | None]]:
-        """The pictures to encode, and the photo whose profile and EXIF they keep."""
+    def pictures(self, photo: Photo, settings: Settings) -> list[tuple[Any, Photo | None]]:
+        """For each of `Recipe.save` the pixels to encode, and the photo whose profile and EXIF they keep."""
         recipe, stylist, pixels = self.recipe, self.stylist, photo.pixels
         if recipe.save == ("dyed",):
             return [(self._dyed(pixels, settings), photo)]

@@ -42,7 +42,7 @@ class How(Choice):
         runner: "local", or "ray" for a cluster.
         workers: photos that are worked on at once; None: one more than the CPUs that this process may use, because one
             waits for a disk now and then, and 32 more where a GPU takes many at once; on Ray what the cluster has.
-        address: of a Ray cluster; None: the one that this machine belongs to, or a new one on this machine.
+        address: of a Ray cluster; None: what RAY_ADDRESS says, or a new one on this machine.
         gpus: the share of a GPU that a Ray worker takes.
         limit: stop after so many files.
         dry_run: find out what there is to do, and do nothing.
