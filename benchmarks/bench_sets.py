@@ -30,7 +30,7 @@ from ohlora_fast.stylist import HairStylist
 
 OURS, ALONE, SHARED, LOOP, LOADER = "dye_set", "dye_set, one worker", "CPU time shared", "loop over dye", "DataLoader"
 PROVIDERS = (OURS, ALONE, SHARED, LOOP, LOADER)
-COUNT, SIZE = 800, 512
+COUNT, SIZE = 1600, 512
 GROUP = f"set of {COUNT} JPEGs of {SIZE}×{SIZE}"
 
 
@@ -39,12 +39,16 @@ def problem(provider: str) -> str | None:
     return no_portrait()
 
 
-def fill(folder: Path, count: int, size: int) -> None:
-    """Write so many photos that differ."""
+def fill(folder: Path, count: int, size: int, different: int = 100) -> None:
+    """Write so many photos, of which some differ."""
     folder.mkdir()
     photo = portraits(1, size)[0]
     for number in range(count):
-        write_photo(folder / f"{number:05}.jpg", np.roll(photo, number, axis=1), quality=90)
+        path = folder / f"{number:05}.jpg"
+        if number < different:
+            write_photo(path, np.roll(photo, number, axis=1), quality=90)
+        else:
+            shutil.copyfile(folder / f"{number % different:05}.jpg", path)
 
 
 def make(provider: str, source: Path, out: Path, threads: int) -> Callable[[], object]:
