@@ -76,10 +76,14 @@ def run_on_ray(
         room = _room(workers, gpus)
         while window := {task.source: task for task in islice(tasks, WINDOW)}:
             fair = math.ceil(len(window) / (BLOCKS_A_WORKER * room))
-            # What is left after the first turn has lost its worker each time; maybe to blame is one photo of a block.
-            for rows in (min(BLOCK, fair), 1):
+            # What is left after the first turn has lost its worker each time, maybe to a photo of its block or of one
+            # that waited for the same worker. In the second turn each photo loses its own worker alone.
+            for rows, in_flight in ((min(BLOCK, fair), None), (1, 1)):
                 blocks = list(_blocks(window.values(), rows))
-                for result in _run(blocks, out, recipe, gpus, min(room, len(blocks)), workers):
+                if not blocks:
+                    break
+                actors = _actors(gpus, min(room, len(blocks)), workers, in_flight)
+                for result in _run(blocks, out, recipe, gpus, actors):
                     if result.member is None:
                         del window[result.source]
                     yield result
@@ -87,12 +91,8 @@ def run_on_ray(
                 yield Result(source, error=f"each of the {2 * ATTEMPTS} Ray workers that took it up died")
 
 
-def _run(
-    blocks: list[pa.Table], out: str, recipe: Recipe, gpus: float, fewest: int, most: int | None
-) -> Iterator[Result]:
+def _run(blocks: list[pa.Table], out: str, recipe: Recipe, gpus: float, actors: dict[str, Any]) -> Iterator[Result]:
     """Do blocks of tasks; one whose workers died `ATTEMPTS` times gives no results."""
-    if not blocks:
-        return
     import ray.data
 
     # Unlike from_arrow, this sends no task into the cluster for each block, to count its rows.
@@ -106,7 +106,7 @@ def _run(
             batch_size=1,
             batch_format="pyarrow",
             ray_remote_args_fn=lambda: {"max_task_retries": ATTEMPTS - 1},
-            **_actors(gpus, fewest, most),
+            **actors,
         )
     for batch in results.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
         for packed in batch["object"]:
@@ -187,14 +187,15 @@ def _room(workers: int | None, gpus: float) -> int:
     return room if workers is None else min(room, workers)
 
 
-def _actors(gpus: float, fewest: int, most: int | None) -> dict[str, Any]:
-    """Options of `map_batches` for a pool of actors.
+def _actors(gpus: float, fewest: int, most: int | None, in_flight: int | None = None) -> dict[str, Any]:
+    """Options of `map_batches` for a pool of actors, each with so many blocks that run or wait there.
 
     With a smaller minimum Ray would take actors away while the first ones still wait for work, and start them again.
     """
     from ray.data import ActorPoolStrategy
 
-    return {"compute": ActorPoolStrategy(min_size=fewest, max_size=most), "num_cpus": 1, "num_gpus": gpus or None}
+    pool = ActorPoolStrategy(min_size=fewest, max_size=most, max_tasks_in_flight_per_actor=in_flight)
+    return {"compute": pool, "num_cpus": 1, "num_gpus": gpus or None}
 
 
 @contextmanager
