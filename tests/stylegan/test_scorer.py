@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -24,8 +26,16 @@ from ohlora_fast.stylegan.scorer import ScorerRun, ScorerSettings
 from ohlora_fast.stylegan.scorer_data import load_labelled, make_folds, read_image, read_labels
 from ohlora_fast.stylegan.scores import Condition, ScoreFile, parse_keep, place_images, score_files
 
-QUICK = ["--property", "glass", "--folds", "2", "--epochs", "3", "--batch", "4", "--lr", "1e-3"]
-SETTINGS = ScorerSettings("glass", folds=2, epochs=3, batch=4, lr=1e-3)
+QUICK = ["--property", "glass", "--folds", "2", "--epochs", "4", "--batch", "4", "--lr", "1e-3"]
+SETTINGS = ScorerSettings("glass", folds=2, epochs=4, batch=4, lr=1e-3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _small() -> Iterator[None]:
+    """Let the network of glasses see a square of 48×48, by which all here is several times quicker."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PROPERTIES, "glass", replace(PROPERTIES["glass"], columns=(104, 152)))
+        yield
 
 
 def paint(path: Path, bright: bool, seed: int) -> Path:
@@ -69,15 +79,13 @@ def same_weights(one: Path, other: Path) -> bool:
 def test_it_learns_bright_from_dark(trained: Path, tmp_path: Path) -> None:
     for fold in (1, 2):
         log = fold_rows(trained, fold)
-        assert [row["epoch"] for row in log] == ["1", "2", "3"]
-        assert float(log[-1]["train_loss"]) < 0.9 * float(log[0]["train_loss"])
+        assert [row["epoch"] for row in log] == ["1", "2", "3", "4"]
+        assert float(log[-1]["val_loss"]) < 0.8 * float(log[0]["val_loss"])
         result = json.loads((trained / f"fold-{fold}" / "result.json").read_text())
         assert (result["training"], result["validation"]) == (8, 8)
         assert result["auroc"] == 1.0
         assert result["accuracy"] >= 0.75
-        assert result["val_loss"] == min(float(row["val_loss"]) for row in log) or result["val_loss"] == pytest.approx(
-            min(float(row["val_loss"]) for row in log), abs=1e-6
-        )
+        assert result["val_loss"] == pytest.approx(min(float(row["val_loss"]) for row in log), abs=1e-6)
     ensemble = load_ensembles([trained / "scorer.safetensors"])["glass"]
     unseen = [read_image(paint(tmp_path / f"{seed}.png", seed % 2 == 1, seed)) for seed in range(100, 108)]
     with torch.inference_mode():
@@ -109,18 +117,22 @@ class BrokenRun(ScorerRun):
         return trainer
 
 
-def test_a_cut_run_ends_as_an_unbroken_one(trained: Path, labels: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
+def test_a_fold_that_was_cut_ends_as_an_unbroken_one(trained: Path, labels: Path, tmp_path: Path) -> None:
     with pytest.raises(PowerCut):
-        BrokenRun(labels, run, SETTINGS).fit()
-    assert len(fold_rows(run, 1)) == 1
-    results = ScorerRun(labels, run, SETTINGS).fit()
-    for fold in (1, 2):
-        assert fold_rows(run, fold) == fold_rows(trained, fold)
-    assert same_weights(run / "scorer.safetensors", trained / "scorer.safetensors")
-    before = (run / "fold-1" / "best.safetensors").stat().st_mtime_ns
-    assert ScorerRun(labels, run, SETTINGS).fit() == results  # nothing is trained again
-    assert (run / "fold-1" / "best.safetensors").stat().st_mtime_ns == before
+        BrokenRun(labels, tmp_path / "run", SETTINGS).fit()
+    assert len(fold_rows(tmp_path / "run", 1)) == 1
+    result = ScorerRun(labels, tmp_path / "run", SETTINGS).fit_fold(1)
+    assert result == ScorerRun(labels, trained, SETTINGS).fit_fold(1)
+    assert fold_rows(tmp_path / "run", 1) == fold_rows(trained, 1)
+    assert same_weights(tmp_path / "run" / "fold-1" / "best.safetensors", trained / "fold-1" / "best.safetensors")
+
+
+def test_a_finished_run_is_not_trained_again(trained: Path, labels: Path) -> None:
+    before = (trained / "scorer.safetensors").read_bytes(), (trained / "report.md").read_text()
+    stamp = (trained / "fold-2" / "best.safetensors").stat().st_mtime_ns
+    assert [result.fold for result in ScorerRun(labels, trained, SETTINGS).fit()] == [1, 2]
+    assert ((trained / "scorer.safetensors").read_bytes(), (trained / "report.md").read_text()) == before
+    assert (trained / "fold-2" / "best.safetensors").stat().st_mtime_ns == stamp
 
 
 def test_a_fold_stops_early(labels: Path, tmp_path: Path) -> None:
@@ -134,7 +146,7 @@ def test_a_fold_stops_early(labels: Path, tmp_path: Path) -> None:
 
 def test_another_run_is_refused(trained: Path, labels: Path) -> None:
     with pytest.raises(InputError, match=r"other settings \(seed: 0 there, 1 now\)"):
-        ScorerRun(labels, trained, ScorerSettings("glass", folds=2, epochs=3, batch=4, lr=1e-3, seed=1))
+        ScorerRun(labels, trained, ScorerSettings("glass", folds=2, epochs=4, batch=4, lr=1e-3, seed=1))
     with FileLock(trained / ".lock"), pytest.raises(InputError, match="another process is training"):
         ScorerRun(labels, trained, SETTINGS).fit()
 
@@ -274,9 +286,8 @@ def test_scoring_and_choosing(
         with torch.inference_mode():
             expected = float(ensemble(read_image(path)[None].float() / 255))
         assert float(row["glass"]) == pytest.approx(expected, abs=2e-6)
-    bound = (
-        float(rows[str(pictures / "b/dull.png")]["glass"]) + float(rows[str(pictures / "b/bright.png")]["glass"])
-    ) / 2
+    dull, bright = (float(rows[str(pictures / "b" / name)]["glass"]) for name in ("dull.png", "bright.png"))
+    bound = (dull + bright) / 2
     chosen = [str(pictures / name) for name in ("a/bright.png", "b/bright.png")]
     (pictures / "broken.png").unlink()
     before = out.read_bytes()
@@ -378,19 +389,8 @@ def test_a_file_in_the_way_is_not_replaced(pictures: Path, tmp_path: Path) -> No
 
 
 def test_choosing_needs_conditions(trained: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = main(
-        [
-            "stylegan",
-            "score",
-            str(pictures),
-            "--scorer",
-            str(trained / "scorer.safetensors"),
-            "-o",
-            "s.csv",
-            "--copy",
-            "x",
-        ]
-    )
+    scorer = ["--scorer", str(trained / "scorer.safetensors")]
+    code = main(["stylegan", "score", str(pictures), *scorer, "-o", "s.csv", "--copy", "x"])
     assert code == 1
     assert "came without --keep" in capsys.readouterr().err
     assert not os.path.exists("s.csv")
