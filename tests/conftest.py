@@ -48,13 +48,15 @@ def portrait(tmp_path: Path, portrait_pixels: np.ndarray) -> Path:
     return path
 
 
-def recipe_values(name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """One parameter's values, drawn from a generator seeded by its name."""
+def recipe_values(name: str, shape: tuple[int, ...], style: str = "fan_in") -> np.ndarray[Any, Any]:
+    """One parameter's values, drawn from a generator seeded by its name; style "unit" is for weight-scaled networks."""
     rng = np.random.default_rng([0, zlib.crc32(name.encode())])
     if name.endswith("running_var"):
         values = rng.uniform(0.5, 1.5, shape)
-    elif name.endswith("positional_encoding_gaussian_matrix"):
+    elif name.endswith(("positional_encoding_gaussian_matrix", ".noise")):
         values = rng.standard_normal(shape)
+    elif style == "unit" and len(shape) > 1:
+        values = rng.standard_normal(shape) * (100.0 if name.startswith("mapping.dense") else 1.0)
     elif len(shape) > 1:
         values = rng.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[1:]))
     elif name.endswith("weight"):
@@ -65,13 +67,15 @@ def recipe_values(name: str, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
 
 
 @pytest.fixture(scope="session")
-def fill() -> Callable[[torch.nn.Module], torch.nn.Module]:
-    """Gives a model the recipe's weights."""
+def fill() -> Callable[..., torch.nn.Module]:
+    """Gives a model the recipe's weights, in its style "fan_in" or "unit"."""
     import torch
 
-    def filled(model: torch.nn.Module) -> torch.nn.Module:
+    def filled(model: torch.nn.Module, style: str = "fan_in") -> torch.nn.Module:
         state = {
-            name: torch.from_numpy(recipe_values(name, tuple(value.shape))) if value.is_floating_point() else value
+            name: torch.from_numpy(recipe_values(name, tuple(value.shape), style))
+            if value.is_floating_point() and not name.endswith(("lod", ".kernel"))
+            else value
             for name, value in model.state_dict().items()
         }
         model.load_state_dict(state)

@@ -19,7 +19,9 @@ from ohlora_fast import __version__
 from ohlora_fast.cli.console import PROGRAM, complain, show_warning
 from ohlora_fast.errors import InputError
 
-SUBCOMMANDS = ("dye", "segment", "download", "label", "demo", "distill", "evaluate", "export", "benchmark", "info")
+SUBCOMMANDS = (
+    "dye", "segment", "download", "label", "demo", "distill", "evaluate", "export", "stylegan", "benchmark", "info",
+)  # fmt: skip
 
 
 class Parser(argparse.ArgumentParser):
