@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import random
+import shlex
 import shutil
 import signal
 import sqlite3
@@ -46,13 +47,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=5000, help="photos to dye (5000)")
     parser.add_argument("--kills", type=int, default=3, help="how often the run is killed (3)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (0)")
-    parser.add_argument("options", nargs="*", metavar="-- OPTION", help="of `ohlora-fast dye`, such as --runner ray")
+    parser.add_argument("--options", default="", help="more of `ohlora-fast dye`, in one word: '--runner ray'")
     args = parser.parse_args()
     folder = Path(args.out).resolve()
     source, out = folder / "in", folder / "dyed"
     try:
         prepare(Path(args.photos), source, args.count)
-        result = endure(source, out, args.options, args.kills, random.Random(args.seed))
+        result = endure(source, out, shlex.split(args.options), args.kills, random.Random(args.seed))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
