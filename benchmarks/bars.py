@@ -13,6 +13,7 @@ from ohlora_fast.benchmarks import (
     bench_sets,
     bench_start,
     bench_student,
+    bench_stylegan,
     bench_teacher,
 )
 from ohlora_fast.benchmarks.result_file import value_of
@@ -107,6 +108,10 @@ BARS = (
     Bar(
         "set of photos, one worker's time over all workers'",
         bench_sets.GROUP, bench_sets.ALONE, bench_sets.OURS, "at least", 1.7,
+    ),
+    Bar(
+        "portraits, plain PyTorch's time over the fast form's",
+        bench_stylegan.GROUP, bench_stylegan.PLAIN, bench_stylegan.FAST, "at least", 1.5,
     ),
     Bar("import", bench_start.GROUP, bench_start.IMPORT, None, "at most", 0.3),
     Bar("import and first dye", bench_start.GROUP, bench_start.FIRST_DYE, None, "at most", 1.5),

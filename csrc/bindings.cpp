@@ -7,6 +7,7 @@
 #include "readout.hpp"
 #include "simd_level.hpp"
 #include "squash.hpp"
+#include "stylegan_layer.hpp"
 #include "thread_pool.hpp"
 
 namespace py = pybind11;
@@ -102,6 +103,18 @@ py::array_t<float> read_out(const ohlora::Readout& readout, const Floats& sums, 
     return out;
 }
 
+void style_layer(const Floats& x, const Floats& noise, const Floats& noise_weight, const Floats& bias,
+                 const Floats& style, bool blur, py::array_t<float>& out, int threads) {
+    const ohlora::StyleLayer layer{x.data(),     extent(x, 0),     extent(x, 1),        extent(x, 2), extent(x, 3),
+                                   noise.data(), extent(noise, 0), noise_weight.data(), bias.data(),  style.data(),
+                                   blur};
+    float* to = out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        ohlora::style_layer(layer, to, threads, kernels().style);
+    }
+}
+
 py::dict build_info() {
     py::dict info;
     info["compiler"] = OHLORA_COMPILER;
@@ -132,6 +145,9 @@ PYBIND11_MODULE(_core, module) {
              "float32 (channels * (2 * channels + 25) + 1,) in the order of readout.hpp; head stride 1 or 2.")
         .def("__call__", &read_out, py::arg("sums"), py::arg("threads"),
              "float32 (N,channels,h,w) -> float32 (N,2h,2w) in [0,1].");
+    module.def("style_layer", &style_layer, py::arg("x"), py::arg("noise"), py::arg("noise_weight"), py::arg("bias"),
+               py::arg("style"), py::arg("blur"), py::arg("out"), py::arg("threads"),
+               "float32 (N,H,W,C), (N|1,H,W), (C,) twice, (N,2C) -> out, contiguous, (N,H,W,C).");
     module.def("default_threads", &ohlora::default_threads, "The CPUs that this process may use.");
     module.def("build_info", &build_info,
                "Compiler, language standard, vector instructions, int8 products and threads, as a dict.");

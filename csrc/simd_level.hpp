@@ -7,6 +7,7 @@
 #include "ombre_rows.hpp"
 #include "readout_rows.hpp"
 #include "squash_rows.hpp"
+#include "stylegan_rows.hpp"
 
 namespace ohlora {
 
@@ -17,6 +18,7 @@ struct Kernels {
     const OmbreRows& ombre;
     const ReadoutRows& readout;
     const SquashRows& squash;
+    const StyleRows& style;
 };
 
 // The levels compiled into this binary, lowest first.

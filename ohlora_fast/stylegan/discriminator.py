@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.ops.stylegan_layer_op import EPS
 from ohlora_fast.stylegan.layers import (
     BASE,
-    EPS,
     FUSED_FROM,
     GAIN,
     LABELS,

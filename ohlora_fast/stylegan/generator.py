@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.ops.stylegan_layer_op import EPS, layer_torch
 from ohlora_fast.stylegan.layers import (
     BASE,
-    EPS,
     FUSED_FROM,
     GAIN,
     LABELS,
@@ -98,11 +98,12 @@ class Noise(nn.Module):
         self.weight = nn.Parameter(torch.zeros(channels))
         self.register_buffer("noise", torch.randn(1, 1, resolution, resolution))
 
-    def plane(self, x: Tensor, kind: NoiseKind, rng: torch.Generator | None) -> Tensor:
-        """The noise itself for x (N, C, H, W): the stored plane, or N fresh ones drawn from rng."""
-        if kind == "stored":
-            return self.noise
-        return torch.randn(x.shape[0], 1, *x.shape[2:], generator=rng, device=x.device, dtype=x.dtype)
+
+def noise_plane(stored: Tensor, count: int, kind: NoiseKind, rng: torch.Generator | None) -> Tensor:
+    """The noise for a layer: the stored plane (1, 1, H, W), or fresh ones from rng, (count, 1, H, W)."""
+    if kind == "stored":
+        return stored
+    return torch.randn(count, *stored.shape[1:], generator=rng, device=stored.device)
 
 
 class Layer(nn.Module):
@@ -138,12 +139,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor | None, w: Tensor, noise: NoiseKind, rng: torch.Generator | None) -> Tensor:
         x = self.convolved(x, w.shape[0])
-        x = x + self.apply_noise.plane(x, noise, rng) * self.apply_noise.weight[:, None, None]
-        x = leaky(x + self.bias[:, None, None])
-        x = x - x.mean(dim=(2, 3), keepdim=True)
-        x = x * torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + EPS)
-        factor, shift = self.style(w)[:, :, None, None].chunk(2, dim=1)
-        return x * (1 + factor) + shift
+        plane = noise_plane(self.apply_noise.noise, w.shape[0], noise, rng)
+        return layer_torch(x, plane, self.apply_noise.weight, self.bias, self.style(w), blur=False)
 
 
 class Output(nn.Module):
@@ -197,41 +194,18 @@ class Synthesis(nn.Module):
         return self.output(x)
 
 
-class Generator(nn.Module):
-    """Portraits from latents and labels, in the training form and with the reference's parameter names.
+class Portraits(nn.Module):
+    """What a form of the generator is called with, whatever its mapping and its synthesis are made of.
 
-    A smaller network has the names of the reference for the same resolutions, and lacks those beyond: at 64×64,
-    ``layer0`` to ``layer9`` and ``output0`` to ``output4``.
-
-    Args:
-        version: ``"v1"``, or ``"v9"`` with a second branch at the end of the mapping.
-        resolution: height and width of the images, a power of two from 8 to 1024; 256 is the reference's.
-        base: feature maps are base/resolution …
-        width: … and at most this many, at every resolution; 16384 and 512 are the reference's.
-
-    Raises:
-        InputError: an argument is outside what is listed above.
-
-    >>> model = Generator("v9", resolution=16, width=8).eval()
-    >>> z, label = torch.randn(2, 512), torch.zeros(2, 7)
-    >>> image = model(z, label, truncation_psi=0.7)
-    >>> tuple(image.shape)
-    (2, 3, 16, 16)
-    >>> w = model.latent(z, label)
-    >>> tuple(w.shape), torch.equal(model.render(w, truncation_psi=0.7), image)
-    ((2, 512), True)
+    Attributes:
+        mapping: z (N, 512) and labels (N, 7) to w (N, 512).
+        truncation: w, psi and a number of layers to one w a layer.
+        synthesis: these, the kind of noise and its source to images.
     """
 
-    def __init__(self, version: Version = "v9", resolution: int = 256, base: int = BASE, width: int = WIDTH) -> None:
-        if version not in VERSIONS:
-            raise InputError(f"version: got {version!r}, allowed are {' and '.join(VERSIONS)}")
-        check_size(resolution, base, width)
-        super().__init__()
-        self.version, self.resolution, self.base, self.width = version, resolution, base, width
-        self.mapping = Mapping(version)
-        synthesis = Synthesis(resolution, base, width)
-        self.truncation = Truncation(2 * synthesis.blocks)
-        self.synthesis = synthesis
+    mapping: nn.Module
+    truncation: Truncation
+    synthesis: nn.Module
 
     def latent(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """The mapping alone.
@@ -297,6 +271,46 @@ class Generator(nn.Module):
     ) -> Tensor:
         """Images (N, 3, H, W) of latents z (N, 512) and labels (N, 7): `render` of `latent`."""
         return self.render(self.latent(z, label), truncation_psi, truncation_layers, noise, rng)
+
+
+class Generator(Portraits):
+    """Portraits from latents and labels, in the training form and with the reference's parameter names.
+
+    A smaller network has the names of the reference for the same resolutions, and lacks those beyond: at 64×64,
+    ``layer0`` to ``layer9`` and ``output0`` to ``output4``.
+
+    Args:
+        version: ``"v1"``, or ``"v9"`` with a second branch at the end of the mapping.
+        resolution: height and width of the images, a power of two from 8 to 1024; 256 is the reference's.
+        base: feature maps are base/resolution …
+        width: … and at most this many, at every resolution; 16384 and 512 are the reference's.
+
+    Raises:
+        InputError: an argument is outside what is listed above.
+
+    >>> model = Generator("v9", resolution=16, width=8).eval()
+    >>> z, label = torch.randn(2, 512), torch.zeros(2, 7)
+    >>> image = model(z, label, truncation_psi=0.7)
+    >>> tuple(image.shape)
+    (2, 3, 16, 16)
+    >>> w = model.latent(z, label)
+    >>> tuple(w.shape), torch.equal(model.render(w, truncation_psi=0.7), image)
+    ((2, 512), True)
+    """
+
+    mapping: Mapping
+    synthesis: Synthesis
+
+    def __init__(self, version: Version = "v9", resolution: int = 256, base: int = BASE, width: int = WIDTH) -> None:
+        if version not in VERSIONS:
+            raise InputError(f"version: got {version!r}, allowed are {' and '.join(VERSIONS)}")
+        check_size(resolution, base, width)
+        super().__init__()
+        self.version, self.resolution, self.base, self.width = version, resolution, base, width
+        self.mapping = Mapping(version)
+        synthesis = Synthesis(resolution, base, width)
+        self.truncation = Truncation(2 * synthesis.blocks)
+        self.synthesis = synthesis
 
     @torch.no_grad()
     def follow(self, w: Tensor, decay: float = W_AVERAGE_DECAY) -> None:

@@ -13,13 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.ops.stylegan_layer_op import LEAK
 
-LEAK = 0.2
-"""Slope of the leaky ReLU below zero."""
 GAIN = math.sqrt(2)
 FUSED_FROM = 128
 """From this resolution on, resizing and convolving are one step."""
-EPS = 1e-8
 BASE, WIDTH = 16384, 512
 """Of the reference networks: feature maps times resolution, and the most feature maps."""
 LABELS = 7
