@@ -34,6 +34,9 @@ class Outbox(Protocol):
     def put(self, name: str, data: bytes) -> None:
         """Write a file; it appears whole or not at all, in place of one that stood there."""
 
+    def clear(self) -> None:
+        """Delete what a killed run left half-written."""
+
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         """Give a path for a local file that becomes `name` when the block ends well."""
@@ -88,7 +91,6 @@ class LocalOutbox:
         return Path(self.root, HIDDEN)
 
     def clear(self) -> None:
-        """Delete what a killed run left half-written."""
         shutil.rmtree(self.hidden / "tmp", ignore_errors=True)
 
     def name_of(self, path: str) -> str | None:
@@ -151,6 +153,10 @@ class RemoteOutbox:
     def __init__(self, out: str) -> None:
         self.root = out.rstrip("/")
         self.fs, self._base = filesystem(self.root)
+
+    def clear(self) -> None:
+        with suppress(Exception):  # what opens URLs raises what it likes, also where there is nothing to delete
+            self.fs.rm(f"{self._base}/{HIDDEN}/tmp", recursive=True)
 
     def size(self, name: str) -> int | None:
         try:

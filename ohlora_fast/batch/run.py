@@ -147,6 +147,7 @@ def dye_set(
                 _run(manifest, outbox, recipe, how, record)
             finally:
                 record.flush()
+            outbox.clear()  # workers of a cluster whose driver was killed may have outlived the first time
         failed, path = _list_failures(manifest, how.dry_run)
         left = manifest.counts().get("waiting", 0)
         return Summary(record.done, failed, earlier, left, time.monotonic() - start, path, record.unrecorded)
@@ -160,7 +161,7 @@ def _open_manifest(inputs: list[str], outbox: Outbox, how: How) -> Manifest:
     else:
         raise InputError(f"--manifest: a file on this machine is needed for the output folder {outbox.root}")
     manifest = Manifest(path, inputs, __version__, scratch=how.dry_run)
-    if isinstance(outbox, LocalOutbox) and not how.dry_run:
+    if not how.dry_run:
         outbox.clear()
     return manifest
 
