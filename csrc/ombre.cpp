@@ -166,6 +166,16 @@ void set_dye(DyePattern& dye, const std::uint8_t* hue, int channels) {
         dye.scale[i] = static_cast<std::int16_t>(channel < 3 ? 27 : 20);
         dye.offset[i] = static_cast<std::int16_t>(channel < 3 ? 5 * hue[channel] - 765 : 0);
     }
+    dye.still_count = 0;
+    for (int channel = 0; channel < 3; ++channel) {
+        for (int value = 0; value < 256; ++value) {
+            const int sum = 27 * value + 5 * hue[channel] - 765;
+            if (std::min(std::max(sum, 0) / 20, 255) != value) continue;
+            if (dye.still_count < static_cast<int>(sizeof(dye.still)))
+                dye.still[dye.still_count] = static_cast<std::uint8_t>(value);
+            ++dye.still_count;
+        }
+    }
 }
 
 // Where a band of rows begins; band `bands` begins at the end.

@@ -254,6 +254,8 @@ struct Block {
         }
     }
 
+    // kStill: values that the dye leaves alone are known to stay, so that they count as decided.
+    template <bool kStill>
     OHLORA_APART static void blend(const uint8_t* OHLORA_RESTRICT from, const DyePattern& dye, const Blend& blend,
                                    const float* q, double weight, uint8_t* OHLORA_RESTRICT to) {
         uint8_t undecided[kBytes];
@@ -264,7 +266,8 @@ struct Block {
             const int16_t low =
                 static_cast<int16_t>(static_cast<unsigned>(blend.share[i]) * static_cast<unsigned>(twice));
             to[i] = static_cast<uint8_t>(from[i] + high);
-            const int16_t reach = static_cast<int16_t>((less < 0 ? -less : less) + blend.slack[i]);
+            const int16_t slack = kStill && less == 0 ? kCertain : blend.slack[i];
+            const int16_t reach = static_cast<int16_t>((less < 0 ? -less : less) + slack);
             undecided[i] = static_cast<int16_t>(low < 0 ? -low : low) <= reach;
         }
         for (int i = 0; i < kBytes; i += kGroup) {
@@ -311,6 +314,19 @@ inline void fetch(const uint8_t* from, const uint8_t* to, int bytes) {
 #endif
 }
 
+// Whether a row of this weight, where the map is saturated, leaves the values alone that the dye does not move: the
+// definition mixes such a value with itself, which may come out one below. Most groups that are undecided are so for one
+// of these.
+inline bool stay(const DyePattern& dye, double weight) {
+    const double a = 255.0 * weight / 255.0;
+    if (dye.still_count > static_cast<int>(sizeof(dye.still))) return false;
+    for (int i = 0; i < dye.still_count; ++i) {
+        const double value = dye.still[i];
+        if ((1.0 - a) * value + a * value < value) return false;
+    }
+    return true;
+}
+
 template <int kChannels>
 void dye_channels(const DyeRow& row) {
     using Here = Block<kChannels>;
@@ -318,6 +334,7 @@ void dye_channels(const DyeRow& row) {
     Blend blend;
     uint8_t last[Here::kBytes] = {}, last_dyed[Here::kBytes];  // the row's last pixels, where they are no whole block
     bool opaque = false;                                       // `blend` is that of a block all of which is opaque
+    bool still = false;
     constexpr int kDyed = 1, kSoft = 2;
     const int width = row.map.columns->size;
     for (int begin = 0; begin < width; begin += kBlock) {
@@ -344,9 +361,13 @@ void dye_channels(const DyeRow& row) {
         if (every && row.weight == 1.0) {
             Here::dye(from, *row.dye, to);
         } else {
-            if (!opaque || !every) Here::set(q, row.weight, blend);
+            if (!opaque || !every) {
+                Here::set(q, row.weight, blend);
+                still = every && stay(*row.dye, row.weight);
+            }
             opaque = every;
-            Here::blend(from, *row.dye, blend, q, row.weight, to);
+            const auto blend_block = still ? Here::template blend<true> : Here::template blend<false>;
+            blend_block(from, *row.dye, blend, q, row.weight, to);
         }
         if (count < kBlock) memcpy(out, to, bytes);
     }

@@ -41,6 +41,9 @@ struct MapRow {
 struct DyePattern {
     std::int16_t scale[kBlock * kMaxChannels];
     std::int16_t offset[kBlock * kMaxChannels];
+    // Values that the dye of some channel leaves as they are: some four a channel.
+    int still_count = 0;
+    std::uint8_t still[16];
 };
 
 struct DyeRow {

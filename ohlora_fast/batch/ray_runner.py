@@ -14,7 +14,7 @@ import os
 import pickle
 import platform
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from io import BytesIO
@@ -54,7 +54,7 @@ PHOTO = "photo"
 
 def run_on_ray(
     tasks: Iterable[Task], out: str, recipe: Recipe, workers: int | None, address: str | None, gpus: float
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Do tasks on a Ray cluster and yield their results as they come, in any order.
 
     The members of a container come before the container itself.

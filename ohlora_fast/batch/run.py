@@ -190,8 +190,10 @@ def _run(manifest: Manifest, outbox: Outbox, recipe: Recipe, how: How, record: _
     if how.runner == "ray":
         from ohlora_fast.batch.ray_runner import run_on_ray
 
-        for result in run_on_ray(tasks, outbox.root, recipe, how.workers, how.address, how.gpus):
-            record(result)
+        # Closed at once when Ctrl-C comes while a result is recorded: the workers would go on till then.
+        with closing(run_on_ray(tasks, outbox.root, recipe, how.workers, how.address, how.gpus)) as streamed:
+            for result in streamed:
+                record(result)
         return
     dyer = Dyer(recipe)
     workers = how.workers or usable_cpus() + (1 if dyer.on_cpu else 1 + 2 * TOGETHER)
