@@ -55,14 +55,17 @@ def layer_backend_problem(name: str) -> str | None:
     return backend_problem(name)
 
 
+def blurred(x: Tensor) -> Tensor:
+    """Each channel convolved with outer([1, 2, 1])/16, zeros beyond the border."""
+    line = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device)
+    kernel = torch.outer(line, line) / 16
+    return F.conv2d(x, kernel.expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])
+
+
 def layer_torch(x: Tensor, noise: Tensor, noise_weight: Tensor, bias: Tensor, style: Tensor, blur: bool) -> Tensor:
     """The reference, in x's layout and dtype; where the others are of a wider dtype, it computes in that."""
     dtype = x.dtype
-    if blur:
-        line = torch.tensor([1.0, 2.0, 1.0], dtype=x.dtype, device=x.device)
-        kernel = torch.outer(line, line) / 16
-        x = F.conv2d(x, kernel.expand(x.shape[1], 1, 3, 3), padding=1, groups=x.shape[1])
-    x = x + noise * noise_weight[:, None, None]
+    x = (blurred(x) if blur else x) + noise * noise_weight[:, None, None]
     x = F.leaky_relu(x + bias[:, None, None], LEAK)
     x = x - x.mean(dim=(2, 3), keepdim=True)
     x = x * torch.rsqrt(x.square().mean(dim=(2, 3), keepdim=True) + EPS)
@@ -112,42 +115,30 @@ def _(x: Tensor, noise: Tensor, noise_weight: Tensor, bias: Tensor, style: Tenso
     return torch.empty(x.shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
 
 
-def layer_gradients(
-    grad: Tensor, x: Tensor, noise: Tensor, noise_weight: Tensor, bias: Tensor, style: Tensor, blur: bool
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Those of x, noise, noise_weight, bias and style: the PyTorch form, run again, and back through it."""
-    with torch.enable_grad():
-        given = [one.detach().requires_grad_() for one in (x, noise, noise_weight, bias, style)]
-        out = layer_torch(given[0], given[1], given[2], given[3], given[4], blur)
-    of_x, of_noise, of_weight, of_bias, of_style = torch.autograd.grad(out, given, grad)
-    return of_x.contiguous(), of_noise, of_weight, of_bias, of_style
-
-
-stylegan_layer_backward = torch.library.custom_op(
-    "ohlora_fast::stylegan_layer_backward",
-    layer_gradients,
-    mutates_args=(),
-    schema="(Tensor grad, Tensor x, Tensor noise, Tensor noise_weight, Tensor bias, Tensor style, bool blur) "
-    "-> (Tensor, Tensor, Tensor, Tensor, Tensor)",
-)
-
-
-@stylegan_layer_backward.register_fake
-def _(
-    grad: Tensor, x: Tensor, noise: Tensor, noise_weight: Tensor, bias: Tensor, style: Tensor, blur: bool
-) -> tuple[Tensor, ...]:
-    return tuple(one.new_empty(one.shape) for one in (x, noise, noise_weight, bias, style))
-
-
 def keep(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     *tensors, ctx.blur = inputs
     ctx.save_for_backward(*tensors)
 
 
 def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    found = stylegan_layer_backward(grad, *ctx.saved_tensors, ctx.blur)
-    wanted = ctx.needs_input_grad[:5]
-    return *(one if need else None for one, need in zip(found, wanted, strict=True)), None
+    """The gradients, from the values made anew."""
+    x, noise, noise_weight, bias, style = ctx.saved_tensors
+    factor, _ = style[:, :, None, None].chunk(2, dim=1)
+    before = (blurred(x) if ctx.blur else x) + noise * noise_weight[:, None, None] + bias[:, None, None]
+    value = F.leaky_relu(before, LEAK)
+    apart = value - value.mean(dim=(2, 3), keepdim=True)
+    scale = torch.rsqrt(apart.square().mean(dim=(2, 3), keepdim=True) + EPS)
+    normed = apart * scale
+    of_style = torch.cat([(grad * normed).sum(dim=(2, 3)), grad.sum(dim=(2, 3))], dim=1)
+    of_normed = grad * (1 + factor)
+    across = of_normed.mean(dim=(2, 3), keepdim=True), (of_normed * normed).mean(dim=(2, 3), keepdim=True)
+    of_value = scale * (of_normed - across[0] - normed * across[1])
+    of_before = torch.where(before > 0, of_value, LEAK * of_value)
+    of_noise = (of_before * noise_weight[:, None, None]).sum(dim=1, keepdim=True).sum_to_size(noise.shape)
+    of_weight = (of_before * noise).sum(dim=(0, 2, 3))
+    of_x = blurred(of_before) if ctx.blur else of_before
+    found = of_x, of_noise, of_weight, of_before.sum(dim=(0, 2, 3)), of_style
+    return *(one.to(given) for one, given in zip(found, ctx.saved_tensors, strict=True)), None
 
 
 stylegan_layer.register_autograd(backward, setup_context=keep)

@@ -5,12 +5,14 @@
 - All that follows a convolution is one operation, `stylegan_layer`.
 - Weights are scaled and laid out once; the styles of equally wide layers are one matrix product.
 - Feature maps are channels-last. On a CPU images are made one at a time: what lies between two layers then stays in the
-  caches, as far as it fits.
+  caches, as far as it fits; and weights lie as oneDNN reads them, which PyTorch would else bring about at every call.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +32,32 @@ def buffers(module: nn.Module, **tensors: Tensor) -> None:
     for name, tensor in tensors.items():
         layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
         module.register_buffer(name, tensor.detach().clone(memory_format=layout))
+
+
+def onednn_convolution(weight: Tensor, up: bool, size: int) -> Callable[[Tensor], Tensor] | None:
+    """A layer's convolution with its weight in oneDNN's own layout.
+
+    Args:
+        weight: (O, C, 3, 3) float32, or for ``up`` (C, O, 4, 4), of a transposed convolution of stride 2.
+        up: which of the two.
+        size: height and width of the one map (1, C, size, size) that the layout is chosen for.
+
+    Returns:
+        What convolves maps, or None where PyTorch lacks these operations, which are not of its public ones.
+    """
+    one, two, none = [1, 1], [2, 2], [0, 0]
+    shape = [1, weight.shape[0 if up else 1], size, size]
+    try:
+        if up:
+            moved = torch.ops.mkldnn._reorder_convolution_transpose_weight(weight, one, none, two, one, 1, shape)
+            run_up = torch.ops.mkldnn._convolution_transpose_pointwise
+            return lambda x: run_up(x, moved, None, one, none, two, one, 1, "none", [], "")
+        reorder: Any = torch._C._nn.mkldnn_reorder_conv2d_weight
+        moved = reorder(weight.to_mkldnn(), one, one, one, 1, shape)
+        run = torch.ops.mkldnn._convolution_pointwise
+        return lambda x: run(x, moved, None, one, one, one, 1, "none", [], "")
+    except (AttributeError, RuntimeError):
+        return None
 
 
 class FastDense(nn.Module):
@@ -74,9 +102,10 @@ class FastLayer(nn.Module):
     noise: Tensor
     noise_weight: Tensor
 
-    def __init__(self, layer: Layer, dtype: torch.dtype) -> None:
+    def __init__(self, layer: Layer, dtype: torch.dtype, cpu: bool) -> None:
         super().__init__()
         self.up = layer.up
+        self.convolution: Callable[[Tensor], Tensor] | None = None
         buffers(self, bias=layer.bias, noise=layer.apply_noise.noise, noise_weight=layer.apply_noise.weight)
         if hasattr(layer, "const"):
             buffers(self, weight=layer.const.to(dtype))
@@ -86,11 +115,16 @@ class FastLayer(nn.Module):
             kernel = over_shifts(weight).transpose(0, 1)
             # Upsampled pixels lie under a convolution's kernel, which a transposed one would turn round.
             weight = kernel if layer.resolution >= FUSED_FROM else kernel.flip(2, 3)
-        buffers(self, weight=weight.to(dtype))
+        size = layer.resolution // 2 if layer.up else layer.resolution
+        self.convolution = onednn_convolution(weight.detach(), layer.up, size) if cpu else None
+        if self.convolution is None:
+            buffers(self, weight=weight.to(dtype))
 
     def forward(self, x: Tensor | None, style: Tensor, noise: Tensor) -> Tensor:
         if x is None:
             x = self.weight.expand(style.shape[0], -1, -1, -1)
+        elif self.convolution is not None:
+            x = self.convolution(x)
         elif self.up:
             x = F.conv_transpose2d(x, self.weight, stride=2, padding=1)
         else:
@@ -105,10 +139,10 @@ class FastSynthesis(nn.Module):
     output_weight: Tensor
     output_bias: Tensor
 
-    def __init__(self, generator: Generator, dtype: torch.dtype) -> None:
+    def __init__(self, generator: Generator, dtype: torch.dtype, cpu: bool) -> None:
         super().__init__()
         synthesis = generator.synthesis
-        self.layers = nn.ModuleList(FastLayer(layer, dtype) for layer in synthesis.layers)
+        self.layers = nn.ModuleList(FastLayer(layer, dtype, cpu) for layer in synthesis.layers)
         self.groups: list[tuple[int, int]] = []  # first layer and number of those equally wide
         for _, group in groupby(enumerate(synthesis.layers), key=lambda pair: pair[1].bias.numel()):
             indices, layers = zip(*group, strict=True)
@@ -154,8 +188,8 @@ class FastGenerator(Portraits):
     Args:
         generator: what it computes the same as; it shares no memory with it.
         device: where it runs, and where z, label and w must lie.
-        dtype: of the feature maps. A CPU takes float32 alone; a GPU is fastest in half precision. Latents, styles, sums
-            and images are float32.
+        dtype: of the feature maps. An NVIDIA GPU, fastest in half precision, takes float32, float16 and bfloat16, all
+            else float32 alone. Latents, styles, sums and images are float32.
 
     Raises:
         InputError: no such device here, or a dtype that it does not take.
@@ -169,16 +203,16 @@ class FastGenerator(Portraits):
     def __init__(
         self, generator: Generator, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
     ) -> None:
-        kind = torch.device(device).type
-        if dtype not in TYPES or (kind == "cpu" and dtype != torch.float32):
-            allowed = "torch.float32" if kind == "cpu" else ", ".join(map(str, TYPES))
-            raise InputError(f"dtype: got {dtype}, allowed on {kind} is {allowed}")
-        if problem := device_problem(kind):
+        if problem := device_problem(str(device)):
             raise InputError(f"device: got {str(device)!r}, which does not run here: {problem}")
+        types = TYPES if torch.device(device).type == "cuda" else TYPES[:1]
+        if dtype not in types:
+            allowed = ", ".join(map(str, types))
+            raise InputError(f"dtype: got {dtype}, allowed on {device} is {allowed}")
         super().__init__()
         self.version, self.resolution = generator.version, generator.resolution
         self.mapping = FastMapping(generator.mapping)
         self.truncation = Truncation(generator.truncation.layers)
         self.truncation.load_state_dict(generator.truncation.state_dict())
-        self.synthesis = FastSynthesis(generator, dtype)
+        self.synthesis = FastSynthesis(generator, dtype, torch.device(device).type == "cpu")
         self.to(device).eval()

@@ -59,6 +59,22 @@ def test_a_w_for_each_layer():
         assert difference(FastGenerator(model).render(ws, 0.5, 2), model.render(ws, 0.5, 2)) < 1e-4
 
 
+def test_without_onednns_own_layout(monkeypatch):
+    """As where PyTorch lacks the operations for it."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this PyTorch was built without oneDNN")
+    model, z = drawn("v9", 32, 16384, 12), torch.randn(2, 512)
+    with torch.inference_mode():
+        expected = model(z)
+        ours = FastGenerator(model)
+        monkeypatch.delattr(torch._C._nn, "mkldnn_reorder_conv2d_weight")
+        plain = FastGenerator(model)
+        assert [hasattr(layer, "weight") for layer in ours.synthesis.layers] == [True] + 7 * [False]
+        assert [hasattr(layer, "weight") for layer in plain.synthesis.layers] == [True, True] + 3 * [False, True]
+        assert difference(ours(z), expected) < 1e-4
+        assert difference(plain(z), expected) < 1e-4
+
+
 def test_it_shares_no_memory_with_the_training_form():
     model = drawn("v1", 8, 16384, 4)
     fast, z = FastGenerator(model), torch.randn(1, 512)
