@@ -31,11 +31,13 @@ class Found:
         source: path or URL.
         below: its place below the output folder, with slashes.
         settings: of this photo, where a table gives them; fields that it leaves out come from the recipe.
+        error: why it cannot be looked at: it is a folder that is locked.
     """
 
     source: str
     below: str
     settings: tuple[float | None, float | None, float | None] = (None, None, None)
+    error: str | None = None
 
 
 def find(inputs: Sequence[str], recursive: bool, out: str) -> Iterator[Found]:
@@ -84,7 +86,8 @@ def _find_local(path: str, recursive: bool, out: str) -> Iterator[Found]:
 
 def _walk(top: str, recursive: bool, out: str) -> Iterator[Found]:
     made, start = os.path.realpath(out), os.path.realpath(top)
-    for parent, folders, files in os.walk(top, onerror=_refuse_folder):
+    locked: list[OSError] = []
+    for parent, folders, files in os.walk(top, onerror=locked.append):
         deep = recursive or HF_DATASET.intersection(files)
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if deep else []
         if os.path.realpath(parent) == made != start:
@@ -94,6 +97,11 @@ def _walk(top: str, recursive: bool, out: str) -> Iterator[Found]:
             if _is_wanted(name, "state.json" in files):
                 path = os.path.join(parent, name)
                 yield Found(path, os.path.relpath(path, top).replace(os.sep, "/"))
+    for error in locked:
+        reason = f"cannot read {error.filename}: {os_reason(error)}"
+        if error.filename == top:
+            raise InputError(reason)
+        yield Found(error.filename, os.path.relpath(error.filename, top).replace(os.sep, "/"), error=reason)
 
 
 def _is_wanted(name: str, saved: bool) -> bool:
@@ -102,10 +110,6 @@ def _is_wanted(name: str, saved: bool) -> bool:
     if saved:
         return suffix == ".arrow" and not name.startswith("cache-")
     return suffix in FORMATS and not name.startswith(".")
-
-
-def _refuse_folder(error: OSError) -> None:
-    raise InputError(f"cannot read {error.filename}: {os.strerror(error.errno or 0)}")
 
 
 def _find_remote(url: str, recursive: bool, out: str) -> Iterator[Found]:
@@ -213,7 +217,7 @@ def entries(found: Iterable[Found], recipe: Recipe) -> Iterator[Entry]:
         drawn = recipe.settings(one.below)
         values = (drawn.color, drawn.ombre_height, drawn.ombre_grad_height)
         settings = tuple(own if given is None else given for given, own in zip(one.settings, values, strict=True))
-        fingerprint, error = _fingerprint(one.source)
+        fingerprint, error = _fingerprint(one.source) if one.error is None else ("", one.error)
         here = None if is_url(one.source) else place_of(one.source)
         if kind == "photo":
             namings = photo_namings(one.below, recipe)

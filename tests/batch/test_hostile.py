@@ -99,12 +99,37 @@ def test_links_pipes_and_loops(folder: Path) -> None:
     assert everything_below(folder) == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="nothing is unreadable to this user")
+def without_privileges() -> list[str] | None:
+    """What to put before a command that is to be held to permissions; None if that cannot be had here."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        return [] if hasattr(os, "geteuid") else None
+    lost = "-dac_override,-dac_read_search"
+    prefix = ["setpriv", f"--bounding-set={lost}", f"--inh-caps={lost}"]
+    try:
+        return prefix if subprocess.run([*prefix, "true"], capture_output=True).returncode == 0 else None
+    except OSError:
+        return None
+
+
+@pytest.mark.skipif(without_privileges() is None, reason="nothing is unreadable to this user")
 def test_unreadable(folder: Path) -> None:
-    (folder / "secret.png").write_bytes((folder / "good.png").read_bytes())
+    for name in ("secret.png", "locked/inside.png", "open/inside.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(folder / "good.png", folder / name)
     (folder / "secret.png").chmod(0)
-    summary = dye_set([folder], folder.parent / "out")
-    assert (summary.done, failures(summary)["secret.png"]) == (1, "cannot read it: Permission denied")
+    (folder / "locked").chmod(0)
+    out = folder.parent / "out"
+    command = [sys.executable, "-m", "ohlora_fast.cli", "dye", str(folder), "-o", str(out), "--recursive", "--json"]
+    ran = subprocess.run([*(without_privileges() or []), *command], capture_output=True, text=True)
+    (folder / "locked").chmod(0o700)
+    assert ran.returncode == 1, ran.stderr
+    assert {str(path.relative_to(out)) for path in out.rglob("*.png")} == {"good.png", "open/inside.png"}
+    with open(out / ".ohlora-fast" / "failed.csv", newline="") as file:
+        why = {row["source"]: row["error"] for row in csv.DictReader(file)}
+    assert why == {
+        str(folder / "locked"): f"cannot read {folder / 'locked'}: Permission denied",
+        str(folder / "secret.png"): "cannot read it: Permission denied",
+    }
 
 
 @POSIX
