@@ -39,8 +39,10 @@ PHOTOS = 40
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Two nodes with a CPU each, to which this process is connected."""
+    # Workers import from the folder that Ray is started in, too: in the source tree that instead of what is installed.
+    os.chdir(tmp_path_factory.mktemp("cluster"))
     nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": STORE})
     nodes.add_node(num_cpus=1, object_store_memory=STORE)
     ray.init(nodes.address, log_to_driver=False, logging_level="ERROR")

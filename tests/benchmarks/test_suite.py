@@ -20,7 +20,9 @@ from ohlora_fast.benchmarks import (
     bench_memory,
     bench_ombre,
     bench_scaling,
+    bench_sets,
     bench_student,
+    bench_stylegan,
     bench_teacher,
     compare,
     conftest,
@@ -281,7 +283,13 @@ def test_the_readme_shows_the_main_tables_and_another_document_the_others() -> N
 
 
 def test_bars_are_about_providers_that_exist() -> None:
-    names = {bench_memory.GROUP: "memory", bars.FULL_SIZE: "ombre", bench_teacher.GROUP: "teacher"}
+    names = {
+        bench_memory.GROUP: "memory",
+        bars.FULL_SIZE: "ombre",
+        bench_teacher.GROUP: "teacher",
+        bench_sets.GROUP: "sets",
+        bench_stylegan.GROUP: "stylegan",
+    }
     for bar in bars.BARS:
         question = names.get(bar.groups, bar.groups.split(",")[0])
         providers = import_module(f"ohlora_fast.benchmarks.bench_{question}").PROVIDERS
