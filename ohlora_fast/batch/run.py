@@ -24,6 +24,7 @@ from ohlora_fast.batch.task import Result, Task
 from ohlora_fast.batch.together import TOGETHER
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import FORMATS
+from ohlora_fast.student.engines import usable_cores
 
 RUNNERS = ("local", "ray")
 FAILURES = "failed.csv"
@@ -196,7 +197,7 @@ def _run(manifest: Manifest, outbox: Outbox, recipe: Recipe, how: How, record: _
                 record(result)
         return
     dyer = Dyer(recipe)
-    workers = how.workers or usable_cpus() + (1 if dyer.on_cpu else 1 + 2 * TOGETHER)
+    workers = how.workers or usable_cores() + (1 if dyer.on_cpu else 1 + 2 * TOGETHER)
     with collecting_warnings(), Pool(workers) as pool:
         results = execute(tasks, dyer, outbox, pool.map)
         try:
@@ -207,18 +208,6 @@ def _run(manifest: Manifest, outbox: Outbox, recipe: Recipe, how: How, record: _
                 if isinstance(result, Result):
                     record(result)
             raise
-
-
-def usable_cpus() -> int:
-    """How many CPUs this process may use.
-
-    Example:
-        >>> usable_cpus() >= 1
-        True
-    """
-    from ohlora_fast import _core
-
-    return int(_core.default_threads())
 
 
 def _limited(tasks: Iterator[Task], limit: int | None) -> Iterator[Task]:
