@@ -6,6 +6,7 @@
 
 #include "ombre_rows.hpp"
 #include "readout_rows.hpp"
+#include "refine_rows.hpp"
 #include "squash_rows.hpp"
 #include "stylegan_rows.hpp"
 
@@ -17,6 +18,7 @@ struct Kernels {
     const char* name;
     const OmbreRows& ombre;
     const ReadoutRows& readout;
+    const RefineRows& refine;
     const SquashRows& squash;
     const StyleRows& style;
 };
