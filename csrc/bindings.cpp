@@ -77,9 +77,9 @@ py::array_t<int> hair_rows(const Floats& prob, int height, int width, int thread
 }
 
 void refine(const py::array_t<std::uint8_t>& image, const Bytes& guide, const Floats& maps, int radius, float eps,
-            py::array_t<float>& prob, int threads) {
+            float doubt, py::array_t<float>& prob, int threads) {
     const ohlora::Images photos = images_of(image);
-    const ohlora::Grid grid{guide.data(), maps_of(maps), radius, eps};
+    const ohlora::Grid grid{guide.data(), maps_of(maps), radius, eps, doubt};
     float* to = prob.mutable_data();
     {
         py::gil_scoped_release release;
@@ -155,7 +155,7 @@ PYBIND11_MODULE(_core, module) {
     module.def("resize_maps", &resize_maps, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
                "float32 (N,h,w) -> float32 (N,height,width), bicubic, clipped to [0,1].");
     module.def("refine", &refine, py::arg("image"), py::arg("guide"), py::arg("maps"), py::arg("radius"),
-               py::arg("eps"), py::arg("prob"), py::arg("threads"),
+               py::arg("eps"), py::arg("doubt"), py::arg("prob"), py::arg("threads"),
                "uint8 (N,H,W,3|4) with contiguous pixels, uint8 (N,h,w,3), float32 (N|1,h,w); changes float32 (N,H,W).");
     module.def("squash", &squash, py::arg("image"), py::arg("size"), py::arg("threads"),
                "uint8 (N,H,W,3|4) with pixels 3 or 4 bytes apart to (N,size,size,3).");

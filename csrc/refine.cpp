@@ -141,8 +141,8 @@ void refine(const Images& photos, const Grid& grid, float* prob, int threads, co
                 const auto row = [&](int j) { return stretched[slot].at(planes.data(), grid_width, j, horizontal, rows); };
                 const std::uint8_t* const pixels = photos.data + n * photos.sample_stride + y * photos.row_stride;
                 float* const to = prob + (static_cast<std::size_t>(n) * height + y) * width;
-                rows.add({row(vertical.first[y]), row(vertical.second[y]), vertical.weight[y], pixels, photos.channels,
-                          width, to});
+                rows.add({row(vertical.first[y]), row(vertical.second[y]), vertical.weight[y], grid.doubt, pixels,
+                          photos.channels, width, to});
             }
         });
     }

@@ -13,7 +13,7 @@ struct Grid {
     const std::uint8_t* guide;
     ProbabilityMaps maps;
     int radius;
-    float eps;
+    float eps, doubt;
 };
 
 // Adds to probabilities (count, height, width) of the photos' size what the photos' pixels tell.

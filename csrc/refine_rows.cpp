@@ -138,7 +138,7 @@ void add_channels(const DetailRow& row) {
     const float* OHLORA_RESTRICT b = row.below;
     const uint8_t* OHLORA_RESTRICT pixels = row.pixels;
     float* OHLORA_RESTRICT prob = row.prob;
-    const float weight = row.weight;
+    const float weight = row.weight, doubt = row.doubt;
     for (size_t x = 0; x < width; ++x) {
         const float red = a[x] + (b[x] - a[x]) * weight;
         const float green = a[width + x] + (b[width + x] - a[width + x]) * weight;
@@ -147,7 +147,8 @@ void add_channels(const DetailRow& row) {
         const float detail = red * static_cast<float>(pixels[kChannels * x]) +
                              green * static_cast<float>(pixels[kChannels * x + 1]) +
                              blue * static_cast<float>(pixels[kChannels * x + 2]);
-        const float value = prob[x] + (detail * kByte + offset);
+        const float map = prob[x], unsure = doubt * map * (1.0f - map);
+        const float value = map + (unsure < 1.0f ? unsure : 1.0f) * (detail * kByte + offset);
         prob[x] = value < 0.0f ? 0.0f : value > 1.0f ? 1.0f : value;
     }
 }

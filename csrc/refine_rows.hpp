@@ -29,6 +29,7 @@ struct DetailRow {
     const float* above;
     const float* below;
     float weight;  // of `below`
+    float doubt;
     const std::uint8_t* pixels;
     int channels, width;
     float* prob;

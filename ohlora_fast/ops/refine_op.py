@@ -2,13 +2,14 @@
 
 A guided filter (He, Sun and Tang, "Guided Image Filtering", 2013; on a small grid: He and Sun, "Fast Guided Filter",
 2015, arXiv:1505.00996) fits the map, in each window, as a linear function of the photo's colours, and takes the mean of
-all the functions that a pixel is in. That blurs the map. Here the map stays as it is, and gets from the filter only what
-is finer than a window, with the means over windows written as mean():
+all the functions that a pixel is in. That blurs the map. Here the map p stays, and gets from the filter only what is
+finer than a window, with the means over windows written as mean():
 
-    q = resized map + mean(slopes)·(pixel − mean(colours)),    clipped to [0, 1].
+    q = p + min(1, DOUBT · p · (1 − p)) · mean(slopes)·(pixel − mean(colours)),    clipped to [0, 1].
 
-Where the map is flat the slopes are zero, and it stays as it is. Slopes and offset, four small planes, are stretched
-bilinearly to the photo; nothing else of full size is made.
+Where the map is flat, the slopes are zero; where it is sure, the photo counts for little: a bright strand in dark hair
+stays hair. Slopes and offset, four small planes, are stretched bilinearly to the photo; nothing else of full size is
+made.
 
 Everything here trusts its arguments; :func:`ohlora_fast.refine.refine_map` checks them:
 
@@ -40,12 +41,14 @@ from .ombre_op import cpu_threads
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["EPS", "RADIUS", "TOLERANCE", "refine_cpp", "refine_numpy"]
+__all__ = ["DOUBT", "EPS", "RADIUS", "TOLERANCE", "refine_cpp", "refine_numpy"]
 
 RADIUS = 4
 """Of a window, in cells of the grid: 9×9."""
 EPS = 1 / 256
 """Colours of a window, on a scale of 0 to 1, that vary by less than the root of this, 1/16, count as noise."""
+DOUBT = 16.0
+"""How fast the photo's share falls where the map is sure: it is whole from 0.067 to 0.933."""
 TOLERANCE = 1e-4
 """Sums are float32, in any order."""
 
@@ -92,7 +95,8 @@ def refine_numpy(
     for n, (photo, small) in enumerate(zip(image[..., :3] / 255, guide / 255, strict=True)):
         planes = _coefficients(small, maps[n if len(maps) > 1 else 0].astype(np.float64), radius, eps)
         planes = _stretched(_stretched(planes, height, 0), width, 1)
-        prob[n] = np.clip(prob[n] + (planes[..., :3] * photo).sum(-1) + planes[..., 3], 0, 1)
+        detail = (planes[..., :3] * photo).sum(-1) + planes[..., 3]
+        prob[n] = np.clip(prob[n] + np.minimum(1, DOUBT * prob[n] * (1 - prob[n])) * detail, 0, 1)
 
 
 def refine_cpp(
@@ -109,4 +113,4 @@ def refine_cpp(
 
     if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
         image = np.ascontiguousarray(image)
-    _core.refine(image, guide, maps, radius, eps, prob, cpu_threads(threads))
+    _core.refine(image, guide, maps, radius, eps, DOUBT, prob, cpu_threads(threads))
