@@ -11,15 +11,19 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+FAINT = 0.1
+"""Hair of a small head is found faintly: from this probability on, it counts for a second look."""
 HEADS = 8
 """At most so many, the largest."""
 LEAST_CELLS = 24
 """Patches of hair of fewer cells of the map are left alone …"""
-LEAST_SHARE = 0.05
-"""… and those smaller than this share of the largest."""
-AROUND = 2.4
-"""Sides of a crop, in those of the patch of hair."""
-WORTH = 0.75
+LEAST_SHARE = 0.15
+"""… and those smaller than this share of the largest: seen alone, what is no head may look like one."""
+AROUND = 1.6
+"""Side of a crop, in sides of the patch of hair: chosen, as the others, on training photos put into larger ones."""
+LEAST_SIDE = 0.3
+"""Of a crop, as a share of the photo's longer side: of a faint head only a part may have been found."""
+WORTH = 0.9
 """Crops wider or higher than this share of the photo show nothing new."""
 FADE = 0.1
 """Share of a crop's side over which it fades in."""
@@ -53,11 +57,11 @@ def find_heads(prob: Array, height: int, width: int) -> list[Box]:
     >>> prob = np.zeros((224, 224), np.float32)
     >>> prob[20:40, 100:120] = 1
     >>> find_heads(prob, 448, 448)
-    [Box(top=22, bottom=118, left=172, right=268)]
+    [Box(top=9, bottom=144, left=152, right=288)]
     >>> find_heads(np.ones((224, 224)), 448, 448)
     []
     """
-    _, _, stats, _ = cv2.connectedComponentsWithStats((prob > 0.5).astype(np.uint8), connectivity=8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats((prob > FAINT).astype(np.uint8), connectivity=8)
     patches = sorted(stats[1:].tolist(), key=lambda patch: -patch[4])
     boxes: list[Box] = []
     for left, top, wide, high, cells in patches:
@@ -67,7 +71,7 @@ def find_heads(prob: Array, height: int, width: int) -> list[Box]:
         middle = (top + high / 2) * down, (left + wide / 2) * across
         if any(box.top <= middle[0] < box.bottom and box.left <= middle[1] < box.right for box in boxes):
             continue
-        side = AROUND * max(wide * across, high * down)
+        side = max(AROUND * max(wide * across, high * down), LEAST_SIDE * max(height, width))
         # Hair is the upper part of a head, which is above the shoulders.
         (first, last), (start, end) = _span(middle[0] + side / 8, side, height), _span(middle[1], side, width)
         if side <= WORTH * max(height, width):

@@ -24,10 +24,10 @@ Example:
     >>> photo = np.zeros((1, 8, 8, 3), np.uint8)
     >>> photo[:, :, 3:] = 255
     >>> guide, maps = photo[:, ::2, ::2], np.float32([[[0, 0, 1, 1]] * 4])
-    >>> prob = np.repeat(np.repeat(maps, 2, axis=1), 2, axis=2)
+    >>> prob = np.float32([[[0, 0, 0.2, 0.4, 0.8, 1, 1, 1]] * 8])
     >>> refine_numpy(photo, guide, maps, prob)
-    >>> [round(float(one), 1) for one in prob[0, 0, 2:5]]
-    [0.0, 0.5, 1.0]
+    >>> (prob[0, 0, 2:5] > 0.5).tolist()
+    [False, True, True]
 """
 
 from __future__ import annotations
