@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -32,14 +31,13 @@ from ohlora_fast.distill.report import read_run, write_report
 from ohlora_fast.distill.settings import PRECISIONS, Settings
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
+from ohlora_fast.media.run_folder import SETTINGS, refuse_other_settings, write_json
 from ohlora_fast.student.engines import device_problem
 from ohlora_fast.student.rewrite import InferenceEffiSegNet
 from ohlora_fast.student.weights import load_student, save_student
 from ohlora_fast.stylist import HairStylist
 
-SETTINGS, LOG, CHECKPOINT, BEST, LAST = (
-    "settings.json", "log.csv", "checkpoint.ckpt", "best.safetensors", "last.safetensors",
-)  # fmt: skip
+LOG, CHECKPOINT, BEST, LAST = "log.csv", "checkpoint.ckpt", "best.safetensors", "last.safetensors"
 
 
 class Run:
@@ -71,7 +69,7 @@ class Run:
         if not self.training:
             raise InputError(f"{data}: all {len(pairs)} pairs are held out; training needs more")
         self.wanted = asdict(settings) | {"data": fingerprint(pairs)}
-        self.refuse_another()
+        refuse_other_settings(self.folder, self.wanted)
         self.batches(0)
         self.photos = TrainingPhotos(self.training)
         if settings.teacher:
@@ -88,24 +86,6 @@ class Run:
         self.photos.keep(kept)
         before, self.training = len(agreements), [self.training[index] for index in kept]
         print(f"{before - len(kept)} of {before} training pairs left out, as the teacher contradicts them", flush=True)
-
-    def refuse_another(self) -> None:
-        """Make sure that what the folder holds, if anything, has these settings and this data."""
-        file = self.folder / SETTINGS
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"{self.folder}: is a file; a run needs a folder")
-        if not file.is_file():
-            return
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            raise InputError(f"{file}: damaged; remove it to train anew, or choose another folder") from None
-        differing = sorted(key for key in found | self.wanted if found.get(key) != self.wanted.get(key))
-        if differing:
-            changes = [f"{key}: {found.get(key)!r} there, {self.wanted.get(key)!r} now" for key in differing]
-            raise InputError(
-                f"{self.folder}: holds a run with other settings ({'; '.join(changes[:4])}); choose another folder"
-            )
 
     def batches(self, epoch: int, first: int = 0, rank: int = 0) -> Batches:
         sources = [pair.source for pair in self.training]
@@ -355,11 +335,6 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with written_whole(path) as file:
-        file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def distill(

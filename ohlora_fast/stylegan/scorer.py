@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from ohlora_fast.distill.report import Table, table_markdown
-from ohlora_fast.distill.train import Checkpoints, WholeCheckpoints, quiet, write_json
+from ohlora_fast.distill.train import Checkpoints, WholeCheckpoints, quiet
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
+from ohlora_fast.media.run_folder import SETTINGS, refuse_other_settings, write_json
 from ohlora_fast.student.engines import device_problem
 from ohlora_fast.stylegan.ensemble import load_models, save_ensemble
 from ohlora_fast.stylegan.metrics import auroc
@@ -36,7 +37,7 @@ from ohlora_fast.stylegan.scorer_data import (
     read_labels,
 )
 
-SETTINGS, SCORER, REPORT = "settings.json", "scorer.safetensors", "report.md"
+SCORER, REPORT = "scorer.safetensors", "report.md"
 LOG, CHECKPOINT, BEST, RESULT = "log.csv", "checkpoint.ckpt", "best.safetensors", "result.json"
 """In a fold's folder."""
 
@@ -127,25 +128,10 @@ class ScorerRun:
             self.folds = make_folds(self.labels.tolist(), settings.folds, settings.seed)
         except InputError as error:
             raise InputError(f"{labels}: {error}") from None
-        self.refuse_another(asdict(settings) | {"data": data_fingerprint(self.labelled)})
-
-    def refuse_another(self, wanted: Mapping[str, Any]) -> None:
-        """Make the folder this run's, unless it is another's."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"{self.folder}: is a file; a run needs a folder")
-        file = self.folder / SETTINGS
-        if file.is_file():
-            try:
-                found = json.loads(file.read_text(encoding="utf-8"))
-            except ValueError:
-                raise InputError(f"{file}: damaged; remove it to train anew, or choose another folder") from None
-            if differing := sorted(key for key in found | wanted if found.get(key) != wanted.get(key)):
-                changes = [f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in differing]
-                raise InputError(
-                    f"{self.folder}: holds a run with other settings ({'; '.join(changes)}); choose another folder"
-                )
+        wanted = asdict(settings) | {"data": data_fingerprint(self.labelled)}
+        refuse_other_settings(self.folder, wanted)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(file, wanted)
+        write_json(self.folder / SETTINGS, wanted)
 
     def fit(self) -> list[FoldResult]:
         """Train what is not trained yet, from where it was left, and write `SCORER` and `REPORT`.
