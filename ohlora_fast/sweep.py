@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Times = NDArray[np.float64]
+DIGITS = 12
+"""Values are rounded to: 0.5 less a rounding error is another hue."""
 
 
 def frame_times(frames: int, closed: bool = False) -> Times:
@@ -30,13 +32,13 @@ def frame_times(frames: int, closed: bool = False) -> Times:
 def values_at(keys: Sequence[float] | NDArray[Any], times: Times) -> NDArray[np.float64]:
     """The values at these times: of numbers (T,), or of keys that are vectors (K, D) one a time (T, D).
 
-    >>> values_at((0.3, 1, 0.3), frame_times(5)).round(2).tolist()
+    >>> values_at((0.3, 1, 0.3), frame_times(5)).tolist()
     [0.3, 0.65, 1.0, 0.65, 0.3]
     """
     points = np.asarray(keys, np.float64)
     before, after, share = between(len(points), times)
     share = share.reshape(-1, *[1] * (points.ndim - 1))
-    return points[before] * (1 - share) + points[after] * share
+    return (points[before] * (1 - share) + points[after] * share).round(DIGITS)
 
 
 def between(keys: int, times: Times) -> tuple[NDArray[np.intp], NDArray[np.intp], Times]:

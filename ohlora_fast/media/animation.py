@@ -106,6 +106,8 @@ def write_folder(path: str | os.PathLike[str], frames: Iterable[Pixels]) -> None
         beside.mkdir()
         for number, frame in enumerate(frames):
             write_photo(beside / f"{number:06}.png", frame)
+        if not any(beside.iterdir()):
+            raise InputError("frames: none came; allowed are one and more")
         os.replace(beside, folder)
     except OSError as error:
         raise InputError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
