@@ -60,3 +60,26 @@ def comes_back(keys: Sequence[float], circle: bool = False) -> bool:
     """
     way = keys[-1] - keys[0]
     return way == 0 or (circle and float(way).is_integer())
+
+
+def ombre_sweep(
+    keys: Sequence[Sequence[float]], frames: int, returning: bool = True
+) -> tuple[Times, list[NDArray[np.float64]]]:
+    """The settings of an ombre in every frame of an animation.
+
+    Args:
+        keys: of color, ombre_height and ombre_grad_height.
+        frames: how many.
+        returning: whether what moves beside them comes back; if they do too, the frame that came twice is left out.
+
+    Returns:
+        The frames' times, and color, ombre_height and ombre_grad_height, one a frame each.
+
+    >>> times, settings = ombre_sweep([(0, 1), (0.3, 1, 0.3), (0.5,)], frames=4)
+    >>> [values.tolist() for values in settings]
+    [[0.0, 0.25, 0.5, 0.75], [0.3, 0.65, 1.0, 0.65], [0.5, 0.5, 0.5, 0.5]]
+    """
+    color, *heights = keys
+    closed = returning and comes_back(color, circle=True) and all(map(comes_back, heights))
+    times = frame_times(frames, closed)
+    return times, [values_at(one, times) for one in keys]

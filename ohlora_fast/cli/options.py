@@ -129,21 +129,20 @@ def add_animation_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("animation")
     group.add_argument(
         "--fps", type=frame_rate, default=20.0, metavar="X",
-        help="frames a second, above 0 and up to 50; GIF and WebP count in 1/100 s (default 20)",
+        help="frames a second, above 0; of GIF and WebP up to 50, in whole 1/100 s (default 20)",
     )  # fmt: skip
-    group.add_argument("--once", action="store_true", help="show it once, not for ever")
+    group.add_argument("--once", action="store_true", help="show a GIF or WebP once, not for ever")
     group.add_argument("--dither", action="store_true", help="dither a GIF's colours (Floyd–Steinberg)")
-    group.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
 
 def frame_rate(text: str) -> float:
-    """Frames a second: above 0, and up to 50."""
+    """Frames a second: above 0, and up to 1000."""
     try:
         value = float(text)
     except ValueError:
         value = 0.0
-    if not 0 < value <= 50:
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0 and up to 50")
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0 and up to 1000")
     return value
 
 

@@ -83,6 +83,20 @@ def plan_jobs(
     return jobs
 
 
+def find_pictures(inputs: Sequence[str], folder: str, recursive: bool = False) -> list[Path]:
+    """The pictures that files, globs and folders name, as `plan_jobs` finds them; outputs have names of their own.
+
+    Args:
+        folder: of the outputs, in which no pictures are looked for; it need not exist.
+    """
+    out = os.path.join(folder, "") if folder else ""  # a folder, whatever it is called
+    return [job.source for job in plan_jobs(inputs, out, Naming(_unnamed, _unnamed), recursive)]
+
+
+def _unnamed(below: Path) -> tuple[Path, ...]:
+    return ()
+
+
 def _expanded(text: str) -> list[Path]:
     """A glob becomes its matches, unless a file has that very name; anything else stays, missing or not."""
     if os.path.lexists(text) or not glob.has_magic(text):

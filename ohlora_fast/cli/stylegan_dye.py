@@ -15,18 +15,19 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 The whole way at once: paint a walk of latents as `walk` does, find the hair in every frame, dye it, and write the
-animation. Colour, heights and latent move together. OUT is a .gif or .webp file, or without a suffix a folder of PNG
-files."""
+animation. Colour, heights and latent move together. OUT is a .gif, .webp or .mp4 file, or without a suffix a folder
+of PNG files."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `dye` and its options."""
     parser = subparsers.add_parser("dye", help="walk, and dye the hair on the way", description=DESCRIPTION)
-    parser.add_argument("-o", "--out", required=True, help="a .gif or .webp file, or a folder")
+    parser.add_argument("-o", "--out", required=True, help="a .gif, .webp or .mp4 file, or a folder")
     add_painter_options(parser)
     add_walk_options(parser)
     add_sweep_options(parser)
     add_animation_options(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
@@ -38,13 +39,11 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.cli.console import complain
     from ohlora_fast.media.animation import check_animation, write_frames
     from ohlora_fast.stylegan.walk import dyed
-    from ohlora_fast.sweep import comes_back, frame_times, values_at
+    from ohlora_fast.sweep import ombre_sweep
 
     check_animation(args.out, args.overwrite)
-    heights = args.ombre_height, args.ombre_grad_height
-    closed = args.loop and comes_back(args.color, circle=True) and all(map(comes_back, heights))
-    times = frame_times(args.frames, closed)
-    settings = [values_at(keys, times) for keys in (args.color, *heights)]
+    keys = args.color, args.ombre_height, args.ombre_grad_height
+    times, settings = ombre_sweep(keys, args.frames, returning=args.loop)
     batches = dyed(walk_from(args, painter_from(args), times), stylist_from(args), settings)
     bald = 0
 

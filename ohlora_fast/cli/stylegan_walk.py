@@ -16,16 +16,17 @@ from ohlora_fast.cli.stylegan_options import (
 
 DESCRIPTION = """\
 Paint a walk of latents past pictures that `generate` makes of the same seed and labels, at even steps and with the
-checkpoint's noise. OUT is a .gif or .webp file, or without a suffix a folder of PNG files."""
+checkpoint's noise. OUT is a .gif, .webp or .mp4 file, or without a suffix a folder of PNG files."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `walk` and its options."""
     parser = subparsers.add_parser("walk", help="walk from portrait to portrait", description=DESCRIPTION)
-    parser.add_argument("-o", "--out", required=True, help="a .gif or .webp file, or a folder")
+    parser.add_argument("-o", "--out", required=True, help="a .gif, .webp or .mp4 file, or a folder")
     add_painter_options(parser)
     add_walk_options(parser)
     add_animation_options(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     add_device_option(parser)
     parser.set_defaults(run=run)
 

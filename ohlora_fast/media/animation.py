@@ -1,4 +1,4 @@
-"""Frames into one file, GIF or WebP, or into a folder of pictures."""
+"""Frames into one file, GIF, WebP or video, or into a folder of pictures."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 
 from PIL import Image
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.convert import Pixels
-from ohlora_fast.media.files import written_whole
+from ohlora_fast.media.files import check_target, written_whole
 from ohlora_fast.media.gif import delays, write_gif
 from ohlora_fast.media.images import write_photo
+from ohlora_fast.media.video import CONTAINERS, VideoWriter, pyav
 
-ANIMATIONS = (".gif", ".webp")
+ANIMATIONS = (".gif", ".webp", *CONTAINERS)
 WEBP_QUALITY = 85
 
 
@@ -24,24 +26,25 @@ def check_animation(path: str | os.PathLike[str], overwrite: bool = False) -> No
     """Find out before any work whether `write_frames` can write there.
 
     Raises:
-        InputError: an unknown suffix; something stands there already and may not be replaced; or there is no folder for
-            it.
+        InputError: an unknown suffix; something stands there that may not be replaced; or there is no folder for it.
 
     >>> check_animation("out.avi")
     Traceback (most recent call last):
     ...
-    ohlora_fast.errors.InputError: cannot write out.avi: the suffix '.avi' came; allowed are .gif, .webp, \
-and none for a folder of pictures
+    ohlora_fast.errors.InputError: cannot write out.avi: the suffix '.avi' came; allowed are .gif, .webp, .mp4, .m4v, \
+.mov, .mkv, .webm, .ts, and none for a folder of pictures
     """
     path = Path(path)
-    if path.suffix.lower() not in (*ANIMATIONS, ""):
-        allowed = f"{', '.join(ANIMATIONS)}, and none for a folder of pictures"
-        raise InputError(f"cannot write {path}: the suffix {path.suffix!r} came; allowed are {allowed}")
     if not path.suffix:
         if path.exists() and not (path.is_dir() and not any(path.iterdir())):
             raise InputError(f"cannot write {path}: something stands there; allowed is a new or an empty folder")
-    elif path.exists() and not (overwrite and path.is_file()):
-        raise InputError(f"cannot write {path}: it exists already, and overwriting was not asked for")
+    elif path.suffix.lower() not in ANIMATIONS:
+        allowed = f"{', '.join(ANIMATIONS)}, and none for a folder of pictures"
+        raise InputError(f"cannot write {path}: the suffix {path.suffix!r} came; allowed are {allowed}")
+    else:
+        check_target(path, overwrite=overwrite)
+        if path.suffix.lower() in CONTAINERS:
+            pyav()
     if not path.parent.is_dir():
         raise InputError(f"cannot write {path}: there is no folder {path.parent}")
 
@@ -57,11 +60,12 @@ def write_frames(
     """Write frames as the animation that the suffix asks for, whole or not at all.
 
     Args:
-        path: ``.gif`` (see `write_gif`), ``.webp``, or without a suffix a folder, which gets ``000000.png`` and so on.
+        path: ``.gif`` (see `write_gif`), ``.webp``, a video's (see `VideoWriter`), such as ``.mp4``, or without a
+            suffix a folder, which gets ``000000.png`` and so on.
         frames: uint8 RGB (H, W, 3), all of one size. WebP holds them all in memory, the others one.
-        fps: frames a second, above 0 and up to 50, rounded to 1/100 s in GIF and WebP.
-        once: show it once, not for ever.
-        dither: of a GIF's colours.
+        fps: frames a second, above 0; of GIF and WebP up to 50 and in whole 1/100 s, see `write_gif`.
+        once: show a GIF or WebP once, not for ever.
+        dither: a GIF's colours.
         overwrite: whether a file may be replaced.
 
     Raises:
@@ -80,8 +84,21 @@ def write_frames(
         write_gif(path, frames, fps, once, dither)
     elif suffix == ".webp":
         write_webp(path, frames, fps, once)
+    elif suffix:
+        write_video(path, frames, fps)
     else:
         write_folder(path, frames)
+
+
+def write_video(path: str | os.PathLike[str], frames: Iterable[Pixels], fps: float) -> None:
+    """Write a video, see `write_frames`; an odd last row or column is left out."""
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None:
+        raise InputError("frames: none came; allowed are one and more")
+    with VideoWriter(path, fps, first.shape[:2], overwrite=True) as writer:
+        for frame in chain([first], rest):
+            writer.write(frame)
 
 
 def write_webp(path: str | os.PathLike[str], frames: Iterable[Pixels], fps: float, once: bool) -> None:

@@ -196,6 +196,6 @@ def delays(fps: float) -> Iterator[int]:
     [4, 4, 4, 5, 4, 4]
     """
     if not 0 < fps <= FASTEST:
-        raise InputError(f"fps: {fps:g} came; allowed are numbers above 0 and up to {FASTEST:g}, which a GIF can show")
+        raise InputError(f"fps: {fps:g} came; allowed are numbers above 0 and up to {FASTEST:g}, as viewers show")
     for number in count():
         yield round(100 * (number + 1) / fps) - round(100 * number / fps)

@@ -39,6 +39,18 @@ def test_files(tmp_path: Path, frames: list[Pixels], suffix: str, once: bool) ->
     assert sum(times) in (370, 380)
 
 
+def test_a_video(tmp_path: Path, frames: list[Pixels]) -> None:
+    """Of an odd width, of which the last column is left out."""
+    av = pytest.importorskip("av")
+    write_frames(tmp_path / "x.mp4", [frame[:, :179] for frame in frames], fps=8)
+    with av.open(tmp_path / "x.mp4") as container:
+        shown = [(frame.time, frame.to_ndarray(format="rgb24").astype(int)) for frame in container.decode(video=0)]
+    assert [time for time, _ in shown] == [0, 0.125, 0.25]
+    for (_, pixels), frame in zip(shown, frames, strict=True):
+        assert pixels.shape == (200, 178, 3)
+        assert np.abs(pixels - frame[:, :178]).mean() < 6
+
+
 def test_a_folder(tmp_path: Path, frames: list[Pixels]) -> None:
     (tmp_path / "out").mkdir()
     write_frames(tmp_path / "out", frames)
@@ -49,7 +61,7 @@ def test_a_folder(tmp_path: Path, frames: list[Pixels]) -> None:
         write_frames(tmp_path / "out", frames, overwrite=True)
 
 
-@pytest.mark.parametrize("name", ["x.gif", "x.webp", "x"])
+@pytest.mark.parametrize("name", ["x.gif", "x.webp", "x.mp4", "x"])
 def test_what_breaks_off_leaves_nothing(tmp_path: Path, frames: list[Pixels], name: str) -> None:
     def broken() -> Iterator[Pixels]:
         yield frames[0]

@@ -85,8 +85,8 @@ def test_files_of_walks(tiny_generator: Path, tmp_path: Path, capsys: pytest.Cap
     assert "exists already" in capsys.readouterr().err
     assert run("walk", tiny_generator, "-o", tmp_path / "walk.mov") == 1
     assert "the suffix '.mov' came" in capsys.readouterr().err
-    assert run("walk", tiny_generator, "-o", tmp_path / "x.gif", "--fps", 51) == 2
-    assert "above 0 and up to 50" in capsys.readouterr().err
+    assert run("walk", tiny_generator, "-o", tmp_path / "x.gif", "--fps", 51) == 1
+    assert "fps: 51 came; allowed are numbers above 0 and up to 50" in capsys.readouterr().err
 
 
 @pytest.fixture
