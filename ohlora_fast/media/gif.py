@@ -71,7 +71,7 @@ def write_gif(
         path: the file; one that stands there is replaced.
         frames: uint8 RGB (H, W, 3), all of one size.
         fps: frames a second, above 0 and up to 50. GIF counts in 1/100 s: where a frame takes no whole number of these,
-            delays alternate, so that the whole has its length: at 24 a second 4, 4, 5, 4, 4 …
+            delays alternate, so that the whole has its length: at 24 a second 4, 4, 4, 5, 4 …
         once: show it once, not for ever.
         dither: spread what a palette lacks over the pixels around (Floyd–Steinberg): smoother at a distance, grainier
             near by.

@@ -47,7 +47,7 @@ class Painter:
     ) -> None:
         if device == "auto":
             device = "cpu" if device_problem("cuda") else "cuda"
-        self.on_cpu = device == "cpu"
+        self.on_cpu = device.startswith("cpu")
         half = device.startswith("cuda")
         self.model = FastGenerator(load_generator(checkpoint), device, torch.float16 if half else torch.float32)
         self.checkpoint, self.device, self.psi, self.truncation_layers = checkpoint, device, psi, truncation_layers
