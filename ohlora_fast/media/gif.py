@@ -160,7 +160,9 @@ class Screen:
 
 def quantised(frame: Pixels, changed: NDArray[np.bool_], dither: bool) -> tuple[NDArray[np.uint8], Pixels]:
     """A palette (255, 3) for those pixels of a frame (H, W, 3) that changed (H, W), and their indices in it (M,)."""
-    image = Image.fromarray(frame[changed][None]).quantize(COLORS, Image.Quantize.MEDIANCUT, kmeans=1)
+    pixels = frame[changed][None]
+    settled = 1 + pixels.shape[1] // 100  # k-means ends when fewer change their colour, a hundredth of all
+    image = Image.fromarray(pixels).quantize(COLORS, Image.Quantize.MEDIANCUT, kmeans=settled)
     indices, palette = np.asarray(image)[0], np.reshape(image.getpalette() or [], (-1, 3)).astype(np.uint8)
     if dither:
         image.putpalette(np.vstack([palette, palette[:1]]).tobytes())  # Pillow would take its own 256th colour as well
