@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 DESCRIPTION = """\
 Dye the hair in photos with settings that move, and write animations. OUT is a .gif, .webp or .mp4 file, in which
 several photos come one after the other, each fitted into the first one's size; or a folder, which gets a file for each.
-If all settings end where they begin (color 1 is 0 again), the animation runs round without a seam."""
+If all settings end where they begin (color 1 is 0 again), the animation runs round without a seam. With --undyed
+photos are put together as they are, a frame each: those, for example, that `dye` wrote into a folder."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,6 +41,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--side", type=count, default=512, metavar="N", help="shrink photos to N pixels at most (default 512)"
     )
+    parser.add_argument("--undyed", action="store_true", help="take each photo as it is for a frame of a file")
     parser.add_argument(
         "--format", choices=("gif", "webp", "mp4"), default="gif", help="of the files in a folder (default gif)"
     )
@@ -57,6 +59,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _each(args: argparse.Namespace) -> int:
     """Write a file for each photo."""
+    if args.undyed:
+        raise InputError(
+            f"--undyed: {args.out} came as OUT, which is a folder; allowed is a file such as {args.out}.gif"
+        )
     from ohlora_fast.animate import prepared
     from ohlora_fast.cli.jobs import run_jobs
     from ohlora_fast.cli.plan import Naming, plan_jobs
@@ -102,7 +108,7 @@ def _one_after_the_other(args: argparse.Namespace) -> int:
         return 0
     check_animation(args.out, args.overwrite)
     sources = find_pictures(args.images, f"{args.out}.pictures", args.recursive)
-    stylist = stylist_from(args)
+    stylist = None if args.undyed else stylist_from(args)
 
     def frames() -> Iterator[Pixels]:
         size = None
@@ -112,12 +118,15 @@ def _one_after_the_other(args: argparse.Namespace) -> int:
                 complain("note", f"{source}: {note}")
             pixels = prepared(photo.pixels, args.side, size)
             size = pixels.shape[:2]
+            if stylist is None:
+                yield pixels
+                continue
             try:
                 yield from _frames(stylist, pixels, args)
             except InputError as error:
                 raise InputError(f"{source}: {error}") from error
 
-    total = args.frames * len(sources)
+    total = len(sources) * (args.frames if stylist else 1)
     bar = tqdm(frames(), total=total, unit="frame", file=sys.stderr, disable=None)
     write_frames(args.out, bar, args.fps, args.once, args.dither, args.overwrite)
     print(f"{args.out}: {total} frames")

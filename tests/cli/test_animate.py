@@ -74,6 +74,19 @@ def test_several_photos_in_one_file(portrait: Path, tmp_path: Path) -> None:
     assert (found[3][:20] >= 250).all()
 
 
+def test_frames_of_a_folder_are_put_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    for number, color in enumerate(colors):
+        Image.new("RGB", (8, 6), color).save(folder / f"{number}.png")
+    assert animate(folder, "-o", tmp_path / "out.gif", "--undyed") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out.gif'}: 3 frames\n"
+    assert [tuple(frame[0, 0]) for frame in frames_of(tmp_path / "out.gif")] == colors
+    assert animate(folder, "-o", tmp_path / "out", "--undyed") == 1
+    assert "allowed is a file such as" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("form", ["webp", "mp4"])
 def test_other_formats(portrait: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
     if form == "mp4":
