@@ -25,6 +25,8 @@ SAMPLES, SHEETS = "samples", "real-fake"
 """Folders of the grids, and of the sheets, which hold photos."""
 SIDE = 4
 """A grid has as many rows and columns."""
+LEGIBLE = 128
+"""Pixels a side, up to which smaller images are enlarged."""
 SHOWN = 8
 """Real and fake images on a sheet, at most."""
 
@@ -39,8 +41,10 @@ def to_pixels(images: Tensor) -> Tensor:
 
 
 def pictures(images: Tensor) -> list[Pixels]:
-    """Images (N, 3, H, W) as arrays (H, W, 3)."""
-    return list(to_pixels(images.float()).permute(0, 2, 3, 1).cpu().numpy())
+    """Images (N, 3, H, W) as arrays (H, W, 3), each pixel repeated until it can be seen."""
+    times = max(1, LEGIBLE // images.shape[2])
+    pixels = to_pixels(images).permute(0, 2, 3, 1).cpu().numpy()
+    return list(pixels.repeat(times, axis=1).repeat(times, axis=2))
 
 
 def draw(seed: int, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -130,5 +134,5 @@ class Observer:
         assert last is not None
         rows = [pictures(images[:SHOWN]) for images in (last.real, last.fake)]
         captions = [[f"{score:+.2f}" for score in scores[:SHOWN]] for scores in (last.real_scores, last.fake_scores)]
-        sheet = contact_sheet(rows, [""] * len(rows[0]), ["real", "fake"], max(96, rows[0][0].shape[0]), captions)
+        sheet = contact_sheet(rows, [""] * len(rows[0]), ["real", "fake"], rows[0][0].shape[0], captions)
         write_photo(path, sheet, overwrite=True)
