@@ -117,7 +117,7 @@ class FinetuneRun:
 
     def trainer(self, max_steps: int | None) -> pl.Trainer:
         """The loop, and all that hangs on it."""
-        checkpoints = TestCheckpoints(self.folder / CHECKPOINT, self.checkpoint_seconds)
+        checkpoints = AskedCheckpoints(self.folder / CHECKPOINT, self.checkpoint_seconds)
         callbacks: list[pl.Callback] = [Keeper(self, checkpoints, max_steps), checkpoints]
         if sys.stderr.isatty():
             callbacks.append(TQDMProgressBar())
@@ -165,18 +165,18 @@ class Data(pl.LightningDataModule):
         return DataLoader(run.images, batch_sampler=batches, num_workers=0 if run.images.images is not None else 2)
 
 
-class TestCheckpoints(Checkpoints):
+class AskedCheckpoints(Checkpoints):
     """Checkpoints that also come when they are asked for, and after each epoch."""
 
     asked = False
 
     def waited(self, trainer: pl.Trainer) -> bool:
-        asked, self.asked = self.asked, False
-        return asked or super().waited(trainer)
+        return self.asked or super().waited(trainer)
 
     def store(self, trainer: pl.Trainer) -> None:
         trainer.lightning_module.check_weights()  # type: ignore[operator]
         super().store(trainer)
+        self.asked = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_last_batch:  # else the steps ended within the epoch
@@ -186,7 +186,7 @@ class TestCheckpoints(Checkpoints):
 class Keeper(pl.Callback):
     """Tests, logs, writes networks and pictures, and ends a run of so many steps."""
 
-    def __init__(self, run: FinetuneRun, checkpoints: TestCheckpoints, max_steps: int | None) -> None:
+    def __init__(self, run: FinetuneRun, checkpoints: AskedCheckpoints, max_steps: int | None) -> None:
         self.run, self.checkpoints, self.max_steps = run, checkpoints, max_steps
         self.observer = Observer(run.module, run.images, run.scorers)
         self.rows = RunLog(run.folder / LOG, run.scorers)

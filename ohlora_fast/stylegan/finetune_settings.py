@@ -124,7 +124,7 @@ class FinetuneSettings:
         if self.discriminator is None and self.train == "recorded":
             raise InputError("discriminator: none came, and a new one must be trained whole; give a file, or train all")
         if self.start == NEW_START and self.train == "recorded":
-            raise InputError("start: a new generator must be trained whole; give a file, or train all")
+            raise InputError("start: got 'new': such a generator must be trained whole; give a file, or train all")
 
     def is_test(self, epoch: int, idx: int) -> bool:
         """Whether a test follows on a batch of an epoch.

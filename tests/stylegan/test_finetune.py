@@ -33,7 +33,7 @@ from ohlora_fast.stylegan.property_cnn import PROPERTIES, PropertyCNN
 from ohlora_fast.stylegan.weights import load_discriminator, load_generator, save_weights, trained_parameters
 
 TINY = FinetuneSettings(
-    "new", resolution=16, base=128, width=8, train="all", batch=4, epochs=2, first_tests=2, test_every=3
+    "new", version="v1", resolution=16, base=128, width=8, train="all", batch=4, epochs=2, first_tests=2, test_every=3
 )
 OPTIONS = ["--from", "new", "--resolution", "16", "--base", "128", "--width", "8", "--train", "all", "--batch", "4"]
 
@@ -97,7 +97,7 @@ class BrokenRun(FinetuneRun):
 )
 def test_a_cut_run_resumes_and_ends_as_an_unbroken_one(disks: Path, tmp_path: Path, settings: FinetuneSettings) -> None:
     FinetuneRun(images(disks), tmp_path / "unbroken", settings).fit()
-    for cut, seconds in ((1, 0), (3, 0), (5, 0), (6, 99), (8, 0), (9, 99)):  # 5 batches an epoch; the tests store, too
+    for cut, seconds in ((1, 0), (5, 0), (6, 99), (8, 0)):  # 5 batches an epoch; the tests store, too
         BrokenRun(images(disks), tmp_path / "broken", settings, checkpoint_seconds=seconds).cut_before(cut)
     FinetuneRun(images(disks), tmp_path / "broken", settings).fit()
     assert places(tmp_path / "broken") == [(0, 0), (0, 1), (0, 3), (1, 0), (1, 3)]
@@ -129,10 +129,10 @@ def test_max_steps_may_be_raised(disks: Path, tmp_path: Path) -> None:
 def test_command_line_goes_on_after_a_signal(
     disks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], signal_number: int
 ) -> None:
-    command = ["stylegan", "finetune", str(disks), *OPTIONS, "--epochs", "12", "--checkpoint-seconds", "0"]
+    command = ["stylegan", "finetune", str(disks), *OPTIONS, "--epochs", "8"]
     killed = tmp_path / "killed"
     process = subprocess.Popen(
-        [sys.executable, "-m", "ohlora_fast.cli", *command, "-o", str(killed)],
+        [sys.executable, "-m", "ohlora_fast.cli", *command, "-o", str(killed), "--checkpoint-seconds", "0"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     for _ in range(2400):
@@ -142,19 +142,20 @@ def test_command_line_goes_on_after_a_signal(
     os.kill(process.pid, signal_number)
     _, errors = process.communicate(timeout=120)
     assert "Traceback" not in errors
+    step = torch.load(killed / CHECKPOINT, weights_only=True)["loop"]["step"]
+    assert 0 < step < 40
     if signal_number == signal.SIGINT:
         assert process.returncode == 130
         assert "the same command goes on from the last checkpoint" in errors.splitlines()[-1]
-    step = torch.load(killed / CHECKPOINT, weights_only=True)["loop"]["step"]
-    assert 0 < step < 60
+        return
     assert main([*command, "-o", str(killed)]) == 0
     said = capsys.readouterr().out
     assert f"resuming {killed} at step {step}" in said
     assert said.splitlines()[-1] == f"generator: {killed / GENERATOR}"
+    assert main([*command, "-o", str(killed)]) == 0
+    assert capsys.readouterr().out == f"generator: {killed / GENERATOR}\n"  # it was finished
     assert main([*command, "-o", str(tmp_path / "unbroken")]) == 0
     assert same_runs(tmp_path / "unbroken", killed)
-    assert main([*command, "-o", str(killed)]) == 0  # it is finished
-    assert "epoch" not in capsys.readouterr().out.split("generator:")[-2].splitlines()[-1:]
 
 
 def test_the_recorded_recipe_trains_what_is_recorded(disks: Path, tmp_path: Path) -> None:
