@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.stylegan.finetune_settings import FinetuneSettings, make_discriminator, make_generator, noise_kind
+from ohlora_fast.stylegan.finetune_settings import FinetuneSettings, make_discriminator, make_generator
 from ohlora_fast.stylegan.generator import LATENT, Generator
 
 TRAINING, TEST, PICTURES, AUROC = range(4)
@@ -61,7 +61,7 @@ def without_gradients(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Step:
     """What the last step gave: numbers for the log, images (N, 3, H, W) and scores (N,) of its last iterations."""
 
@@ -89,9 +89,6 @@ class Adversaries(pl.LightningModule):
     Raises:
         InputError: a network's file cannot be used.
     """
-
-    STORED = ("step", "g_loss", "penalty", "d_iterations")
-    """What a checkpoint needs beside weights and optimizers, so that a run resumes exactly."""
 
     def __init__(self, settings: FinetuneSettings) -> None:
         super().__init__()
@@ -143,7 +140,7 @@ class Adversaries(pl.LightningModule):
         torch.clear_autocast_cache()  # of weights before the last step, or without their gradients
         w = self.generator.latent(torch.randn(count, LATENT, device=self.device))
         self.generator.follow(self.mean(w.detach().float().mean(0, keepdim=True)), self.settings.w_avg_decay)
-        return self.generator.render(w, noise=noise_kind(self.settings))
+        return self.generator.render(w, noise=self.settings.noise)
 
     def train_discriminator(self, real: Tensor) -> tuple[float, Tensor, Tensor, Tensor]:
         """One iteration; its loss, the fake images, and the scores of real and fake ones."""
@@ -240,10 +237,3 @@ class Adversaries(pl.LightningModule):
             return optimizers
         cosine = torch.optim.lr_scheduler.CosineAnnealingLR
         return optimizers, [cosine(optimizer, T_max=settings.cosine_epochs) for optimizer in optimizers]
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["loop"] = {name: getattr(self, name) for name in self.STORED}
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        for name, value in checkpoint["loop"].items():
-            setattr(self, name, value)

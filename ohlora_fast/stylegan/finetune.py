@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -30,6 +31,8 @@ from ohlora_fast.stylegan.weights import save_weights
 
 LOG, CHECKPOINT = "log.csv", "checkpoint.ckpt"
 GENERATOR, DISCRIMINATOR = "generator.safetensors", "discriminator.safetensors"
+STATE = ("step", "g_loss", "penalty", "d_iterations")
+"""What a checkpoint needs of `Adversaries` beside weights and optimizers, so that a run resumes exactly."""
 
 
 class FinetuneRun:
@@ -46,6 +49,9 @@ class FinetuneRun:
         checkpoint_seconds: how often the state is stored, beside after each test: so much work at most is lost.
         sample_every: steps between pictures, for which the networks are written as well.
         pictures: their format, ``"jpg"`` or ``"png"``.
+
+    Attributes:
+        per_epoch: batches an epoch.
 
     Raises:
         InputError: the images, the networks or the scorers cannot be used, or ``folder`` holds another run.
@@ -65,7 +71,7 @@ class FinetuneRun:
         self.scorers: dict[str, Ensemble] = load_ensembles(scorers) if scorers else {}
         self.module = Adversaries(settings)
         self.images = TrainingImages(paths, self.module.generator.resolution, settings.resize)
-        self.batches(0)
+        self.per_epoch = len(self.batches(0))
         wanted = asdict(settings) | {
             "images": self.images.fingerprint(),
             "scorers": fingerprint(scorers) if scorers else None,
@@ -78,11 +84,6 @@ class FinetuneRun:
         """An epoch's batches, which leave out the images that do not fill one."""
         settings, sources = self.settings, [""] * len(self.images)
         return Batches(sources, settings.batch, False, settings.seed, epoch, first, rank=rank, world=self.devices)
-
-    @property
-    def per_epoch(self) -> int:
-        """Batches an epoch."""
-        return len(self.batches(0))
 
     def fit(self, max_steps: int | None = None) -> None:
         """Train to the end, from the last checkpoint if there is one.
@@ -190,9 +191,14 @@ class Keeper(pl.Callback):
         self.run, self.checkpoints, self.max_steps = run, checkpoints, max_steps
         self.observer = Observer(run.module, run.images, run.scorers)
         self.rows = RunLog(run.folder / LOG, run.scorers)
+        self.said = time.monotonic()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"step": self.run.module.step}
+        return {name: getattr(self.run.module, name) for name in STATE}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        for name, value in state_dict.items():
+            setattr(self.run.module, name, value)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         step, run = self.run.module.step, self.run
@@ -216,20 +222,24 @@ class Keeper(pl.Callback):
         ended = step in (self.max_steps, run.settings.epochs * run.per_epoch)
         tested, shown = run.settings.is_test(epoch, idx), ended or step % run.sample_every == 0
         trainer.should_stop = ended
-        if not (tested or shown):
+        if tested or shown:
+            self.checkpoints.asked = True
+            run.module.check_weights()
+        if not trainer.is_global_zero:
             return
-        self.checkpoints.asked = True
-        run.module.check_weights()
-        if tested and trainer.is_global_zero:
-            self.test(epoch, idx)
-        if shown and trainer.is_global_zero:
+        if tested:
+            row = self.observer.row(epoch, idx)
+            self.rows.append(row)
+            self.say("  ".join(f"{name} {value}" for name, value in row.items()))
+        elif trainer.progress_bar_callback is None and time.monotonic() - self.said > 30:
+            assert run.module.last is not None
+            self.say(f"step {step}  d_loss {run.module.last.d_loss:.4f}  g_loss {run.module.last.g_loss:.4f}")
+        if shown:
             self.show()
 
-    def test(self, epoch: int, idx: int) -> None:
-        """Write a row, and say it."""
-        row = self.observer.row(epoch, idx)
-        self.rows.append(row)
-        print("  ".join(f"{name} {value}" for name, value in row.items()), flush=True)
+    def say(self, line: str) -> None:
+        self.said = time.monotonic()
+        print(line, flush=True)
 
     def show(self) -> None:
         """Write pictures and networks."""

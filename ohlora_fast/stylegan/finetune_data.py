@@ -71,6 +71,7 @@ class TrainingImages(Dataset[Tensor]):
         hold = len(paths) * 3 * side * side <= in_memory
         images = torch.empty(len(paths) if hold else 0, 3, side, side, dtype=torch.uint8)
         self.paths: list[Path] = []
+        failures: list[InputError] = []
 
         def read(path: str | Path) -> Tensor | InputError:
             try:
@@ -84,13 +85,15 @@ class TrainingImages(Dataset[Tensor]):
             found = zip(paths, pool.map(read, paths), strict=True)
             for path, image in tqdm(found, "reading the images", len(paths), unit="image", disable=None, leave=False):
                 if isinstance(image, InputError):
-                    warnings.warn(f"{image}; left out", stacklevel=2)
+                    failures.append(image)
                     continue
                 if hold:
                     images[len(self.paths)] = image
                 self.paths.append(Path(path))
         if not self.paths:
-            raise InputError(f"images: of {len(paths)} none can be read")
+            raise InputError(f"{failures[0]}; of {len(paths)} images none can be read")
+        for failure in failures:
+            warnings.warn(f"{failure}; left out", stacklevel=2)
         self.images = images[: len(self.paths)] if hold else None
 
     def __len__(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
-from typing import cast
 
 import torch
 
@@ -64,7 +63,7 @@ class FinetuneSettings:
 
     start: str
     discriminator: str | None = None
-    version: str = "v9"
+    version: Version = "v9"
     resolution: int = 256
     base: int = BASE
     width: int = WIDTH
@@ -85,7 +84,7 @@ class FinetuneSettings:
     g_factor: float = 2.0
     w_avg_decay: float = W_AVERAGE_DECAY
     ema_decay: float = 0.0
-    noise: str = "stored"
+    noise: NoiseKind = "stored"
     mirror: bool = False
     resize: bool = False
     test_every: int = 50
@@ -146,7 +145,7 @@ def make_generator(settings: FinetuneSettings) -> Generator:
         InputError: its file cannot be used.
     """
     torch.manual_seed(settings.seed)
-    version = cast(Version, settings.version)
+    version = settings.version
     if settings.start == NEW_START:
         model = Generator(version, settings.resolution, settings.base, settings.width)
     else:
@@ -179,8 +178,3 @@ def make_discriminator(settings: FinetuneSettings, generator: Generator) -> Disc
     if settings.train == "recorded":
         freeze(model)
     return model
-
-
-def noise_kind(settings: FinetuneSettings) -> NoiseKind:
-    """The noise in training, as the generator takes it."""
-    return cast(NoiseKind, settings.noise)

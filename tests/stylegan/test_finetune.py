@@ -35,7 +35,10 @@ from ohlora_fast.stylegan.weights import load_discriminator, load_generator, sav
 TINY = FinetuneSettings(
     "new", version="v1", resolution=16, base=128, width=8, train="all", batch=4, epochs=2, first_tests=2, test_every=3
 )
-OPTIONS = ["--from", "new", "--resolution", "16", "--base", "128", "--width", "8", "--train", "all", "--batch", "4"]
+OPTIONS = [
+    "--from", "new", "--version", "v1", "--resolution", "16", "--base", "128", "--width", "8", "--train", "all",
+    "--batch", "4",
+]  # fmt: skip
 
 
 def images(folder: Path) -> list[Path]:
@@ -142,7 +145,7 @@ def test_command_line_goes_on_after_a_signal(
     os.kill(process.pid, signal_number)
     _, errors = process.communicate(timeout=120)
     assert "Traceback" not in errors
-    step = torch.load(killed / CHECKPOINT, weights_only=True)["loop"]["step"]
+    step = torch.load(killed / CHECKPOINT, weights_only=True)["callbacks"]["Keeper"]["step"]
     assert 0 < step < 40
     if signal_number == signal.SIGINT:
         assert process.returncode == 130
@@ -264,7 +267,7 @@ def test_what_is_no_number_ends_the_run(
         run.fit()
     if "step 2" in message:
         stored = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)
-        assert stored["loop"]["step"] == 1
+        assert stored["callbacks"]["Keeper"]["step"] == 1
         assert all(value.isfinite().all() for value in stored["state_dict"].values())
         assert places(tmp_path / "run") == [(0, 0)]
 
