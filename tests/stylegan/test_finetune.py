@@ -16,13 +16,15 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from filelock import FileLock
+from lightning.pytorch.plugins.precision import MixedPrecision
 from PIL import Image
 from torch import Tensor
 
 from ohlora_fast.cli import main
+from ohlora_fast.distill.runs import WholeCheckpoints
 from ohlora_fast.errors import InputError
 from ohlora_fast.student.weights import read_state
-from ohlora_fast.stylegan import adversarial
+from ohlora_fast.stylegan import adversarial, finetune
 from ohlora_fast.stylegan.discriminator import Discriminator
 from ohlora_fast.stylegan.ensemble import save_ensemble
 from ohlora_fast.stylegan.finetune import CHECKPOINT, DISCRIMINATOR, GENERATOR, LOG, FinetuneRun
@@ -231,6 +233,32 @@ def test_the_penalty_is_that_of_the_scores_in_any_precision() -> None:
         assert torch.equal(found, expected)
     (found_gradient,) = torch.autograd.grad(found, model.get_submodule("layer0").weight)  # type: ignore[arg-type]
     assert found_gradient.abs().sum() > 0
+
+
+def test_scaled_losses_leave_the_penalty_alone(disks: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """fp16 as on a GPU, by a scale that is too large at first: steps are left out until it fits."""
+    found: list[list[float]] = []
+    real, trainer = adversarial.r1_penalty, finetune.pl.Trainer
+
+    def noting(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        scores, penalty = real(model, x)
+        found[-1].append(float(penalty))
+        return scores, penalty
+
+    monkeypatch.setattr(adversarial, "r1_penalty", noting)
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**20)
+    halves = {"precision": None, "plugins": [MixedPrecision("16-mixed", "cpu", scaler), WholeCheckpoints()]}
+    for name in ("full", "half"):
+        found.append([])
+        run = FinetuneRun(images(disks), tmp_path / name, TINY)
+        if name == "half":
+            monkeypatch.setattr(finetune.pl, "Trainer", lambda **options: trainer(**{**options, **halves}))
+        run.fit(max_steps=6)
+    assert found[0][0] == found[1][0]
+    assert scaler.get_scale() < 2**20
+    steps = int(run.module.optimizers()[0].optimizer.state_dict()["state"][0]["step"])  # type: ignore[index,union-attr]
+    assert 0 < steps < 6
+    run.module.check_weights()
 
 
 def test_the_penalty_comes_as_often_as_asked(
