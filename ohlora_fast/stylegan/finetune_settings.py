@@ -106,7 +106,10 @@ class FinetuneSettings:
             low = least.get(name, 1)
             if getattr(self, name) < low:
                 raise InputError(f"{name}: got {getattr(self, name)}, allowed are whole numbers from {low} on")
-        for name in ("generator_lr", "discriminator_lr", "d_factor", "g_factor"):
+        for name in ("generator_lr", "discriminator_lr"):
+            if not 0 < getattr(self, name) <= 1:
+                raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers above 0, at most 1")
+        for name in ("d_factor", "g_factor"):
             if not 0 < getattr(self, name) < math.inf:
                 raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers above 0")
         for name in ("gamma", "weight_decay"):

@@ -102,7 +102,7 @@ class BrokenRun(FinetuneRun):
 )
 def test_a_cut_run_resumes_and_ends_as_an_unbroken_one(disks: Path, tmp_path: Path, settings: FinetuneSettings) -> None:
     FinetuneRun(images(disks), tmp_path / "unbroken", settings).fit()
-    for cut, seconds in ((1, 0), (5, 0), (6, 99), (8, 0)):  # 5 batches an epoch; the tests store, too
+    for cut, seconds in ((2, 0), (5, 0), (7, 99)):  # 5 batches an epoch; the tests store, too
         BrokenRun(images(disks), tmp_path / "broken", settings, checkpoint_seconds=seconds).cut_before(cut)
     FinetuneRun(images(disks), tmp_path / "broken", settings).fit()
     assert places(tmp_path / "broken") == [(0, 0), (0, 1), (0, 3), (1, 0), (1, 3)]
@@ -134,7 +134,7 @@ def test_max_steps_may_be_raised(disks: Path, tmp_path: Path) -> None:
 def test_command_line_goes_on_after_a_signal(
     disks: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], signal_number: int
 ) -> None:
-    command = ["stylegan", "finetune", str(disks), *OPTIONS, "--epochs", "8"]
+    command = ["stylegan", "finetune", str(disks), *OPTIONS, "--epochs", "5"]
     killed = tmp_path / "killed"
     process = subprocess.Popen(
         [sys.executable, "-m", "ohlora_fast.cli", *command, "-o", str(killed), "--checkpoint-seconds", "0"],
@@ -148,7 +148,7 @@ def test_command_line_goes_on_after_a_signal(
     _, errors = process.communicate(timeout=120)
     assert "Traceback" not in errors
     step = torch.load(killed / CHECKPOINT, weights_only=True)["callbacks"]["Keeper"]["step"]
-    assert 0 < step < 40
+    assert 0 < step < 25
     if signal_number == signal.SIGINT:
         assert process.returncode == 130
         assert "the same command goes on from the last checkpoint" in errors.splitlines()[-1]
@@ -174,12 +174,11 @@ def test_the_recorded_recipe_trains_what_is_recorded(disks: Path, tmp_path: Path
     FinetuneRun(images(disks), tmp_path / "run", settings).fit(max_steps=2)
     made = load_generator(tmp_path / "run" / GENERATOR, "v9")
     judged = load_discriminator(tmp_path / "run" / DISCRIMINATOR)
-    for before, after in ((old, made), (judge, judged)):
+    for before, after, moving in ((old, made, "synthesis.layer5.weight"), (judge, judged, "layer7.weight")):
         trained, now = trained_parameters(after), dict(after.named_parameters())  # type: ignore[arg-type]
         for name, value in before.named_parameters():
             assert name in trained or torch.equal(value, now[name]), name
-        moved = [name for name, value in before.named_parameters() if not torch.equal(value, now[name])]
-        assert {"synthesis.layer5.weight", "mapping.dense7.bias"} <= set(moved) or "layer7.weight" in moved
+        assert not torch.equal(dict(before.named_parameters())[moving], now[moving])
     assert made.truncation.w_avg.abs().sum() > 0
     again = FinetuneSettings(str(tmp_path / "run" / GENERATOR), discriminator, batch=4, epochs=1, resize=True)
     again_run = FinetuneRun(images(disks), tmp_path / "again", again)
@@ -242,7 +241,7 @@ def test_scaled_losses_leave_the_penalty_alone(disks: Path, tmp_path: Path, monk
 
     def noting(model: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         scores, penalty = real(model, x)
-        found[-1].append(float(penalty))
+        found[-1].append(float(penalty.detach()))
         return scores, penalty
 
     monkeypatch.setattr(adversarial, "r1_penalty", noting)
@@ -279,25 +278,26 @@ def test_the_penalty_comes_as_often_as_asked(
         assert len(asked) == expected
 
 
-@pytest.mark.parametrize(
-    ("wrong", "message"),
-    [
-        ({"generator_lr": 1e38}, r"d_loss is (nan|inf) at step 2; the last checkpoint is kept"),
-        ({"gamma": 1e300}, r"the R1 penalty is inf at step 1; the last checkpoint is kept"),
-        ({"discriminator_lr": 1e38}, r"g_loss is (nan|inf) at step 1; the last checkpoint is kept"),
-    ],
-)
-def test_what_is_no_number_ends_the_run(
-    disks: Path, tmp_path: Path, wrong: dict[str, float], message: str
-) -> None:  # fmt: skip
-    run = FinetuneRun(images(disks), tmp_path / "run", replace(TINY, **wrong), checkpoint_seconds=0)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=message):
-        run.fit()
-    if "step 2" in message:
-        stored = torch.load(tmp_path / "run" / CHECKPOINT, weights_only=True)
+def test_what_is_no_number_ends_the_run(disks: Path, tmp_path: Path) -> None:
+    """The discriminator's scores are spoilt in the second step: in its own iterations, or in the generator's."""
+    for name, its_own in (("d_loss", True), ("g_loss", False)):
+        folder = tmp_path / name
+        run = FinetuneRun(images(disks), folder, TINY, checkpoint_seconds=0)
+        module = run.module
+
+        def spoil(model: Any, _: Any, scores: Tensor, module: Any = module, its_own: bool = its_own) -> Tensor:
+            trained = next(model.parameters()).requires_grad
+            return scores * torch.nan if module.step == 1 and trained == its_own else scores
+
+        module.discriminator.register_forward_hook(spoil)
+        with pytest.raises(InputError, match=f"{name} is nan at step 2; the last checkpoint is kept"):
+            run.fit()
+        stored = torch.load(folder / CHECKPOINT, weights_only=True)
         assert stored["callbacks"]["Keeper"]["step"] == 1
         assert all(value.isfinite().all() for value in stored["state_dict"].values())
-        assert places(tmp_path / "run") == [(0, 0)]
+        assert places(folder) == [(0, 0)]
+    with pytest.raises(InputError, match="the R1 penalty is inf at step 1; the last checkpoint is kept"):
+        FinetuneRun(images(disks), tmp_path / "penalty", replace(TINY, gamma=1e300)).fit()
 
 
 def test_weights_that_are_no_numbers_are_not_stored(disks: Path, tmp_path: Path) -> None:
@@ -331,7 +331,8 @@ def test_command_line_logs_scores_and_draws(
     log = read_log(run)
     assert log.properties == ["glass"]
     assert ((log.score("glass") > 0) & (log.score("glass") < 1)).all()
-    assert set(log.columns["real_fake_auroc"] * 64 % 1) == {0.0}
+    sixtyfourths = log.columns["real_fake_auroc"] * 64  # of 8 real and 8 fake images
+    assert abs(sixtyfourths - sixtyfourths.round()).max() < 0.01
     assert places(run) == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0)]
     for folder, steps in (("samples", (0, 4, 8, 10)), ("real-fake", (4, 8, 10))):
         assert sorted(path.name for path in (run / folder).iterdir()) == [f"step-{step:06d}.png" for step in steps]
@@ -343,7 +344,7 @@ def test_command_line_logs_scores_and_draws(
         assert before.tobytes() != now.tobytes()
     assert main(["stylegan", "report", str(run), "-o", str(tmp_path / "report")]) == 0
     assert (tmp_path / "report" / "report.html").is_file()
-    assert main([*command[:-2], "--seed", "1"]) == 1
+    assert main([*command, "--seed", "1"]) == 1
     assert "run: holds a run with other settings (seed: 0 there, 1 now)" in capsys.readouterr().err
 
 

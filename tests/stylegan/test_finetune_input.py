@@ -46,6 +46,7 @@ def test_tests_come_when_they_were_recorded() -> None:
         ({"batch": 20}, r"batch: got 20, allowed are 1 to 16 or a multiple of 16"),
         ({"auroc_images": -1}, r"auroc_images: got -1, allowed are whole numbers from 0 on"),
         ({"gamma": -1.0}, r"gamma: got -1.0, allowed are numbers from 0 on"),
+        ({"generator_lr": 2.0}, r"generator_lr: got 2.0, allowed are numbers above 0, at most 1"),
         ({"d_factor": 0.0}, r"d_factor: got 0.0, allowed are numbers above 0"),
         ({"ema_decay": 1.0}, r"ema_decay: got 1.0, allowed are numbers from 0 to below 1"),
         ({"psi": 1.5}, r"psi: got 1.5, allowed are numbers from 0 to 1"),
