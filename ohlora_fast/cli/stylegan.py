@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-SUBCOMMANDS = ("generate", "walk", "dye", "train-scorer", "score", "report")
+SUBCOMMANDS = ("generate", "walk", "dye", "train-scorer", "score", "finetune", "report")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -55,8 +54,8 @@ def run(args: argparse.Namespace) -> int:
     conditions = parse_keep(args.keep, list(models)) if args.keep else []
     file = ScoreFile(args.out, list(models), fingerprint(args.scorer))
     # Its output folder is passed over where pictures are looked for: that of chosen ones, or one that is not there.
-    folder = args.copy or args.link or f"{args.out}.pictures"
-    paths = [os.path.abspath(path) for path in find_pictures(args.images, folder, args.recursive)]
+    passed_over = args.copy or args.link or f"{args.out}.pictures"
+    paths = [str(path) for path in find_pictures(args.images, passed_over, args.recursive)]
     known = sum(path in file.scores for path in paths)
     failures: list[InputError] = []
     bar = tqdm(total=len(paths), initial=known, unit="picture", file=sys.stderr, disable=None)

@@ -13,19 +13,15 @@ from ohlora_fast.media.files import written_whole
 SETTINGS = "settings.json"
 
 
-def refuse_other_settings(folder: Path, wanted: Mapping[str, Any]) -> None:
-    """Make sure that what the folder holds, if it is a run's, was made with these settings.
-
-    Args:
-        folder: it need not exist.
-        wanted: names and values, as JSON knows them.
+def refuse_another(folder: Path, wanted: Mapping[str, Any]) -> None:
+    """Make sure that what a folder holds, if anything, is the run that is determined by ``wanted``.
 
     Raises:
-        InputError: it is a file, holds a run with other settings, or its settings cannot be read.
+        InputError: it is a file, or holds a run of other settings.
     """
+    file = folder / SETTINGS
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; a run needs a folder")
-    file = folder / SETTINGS
     if not file.is_file():
         return
     try:
@@ -35,6 +31,17 @@ def refuse_other_settings(folder: Path, wanted: Mapping[str, Any]) -> None:
     if differing := sorted(key for key in found | wanted if found.get(key) != wanted.get(key)):
         changes = [f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in differing]
         raise InputError(f"{folder}: holds a run with other settings ({'; '.join(changes[:4])}); choose another folder")
+
+
+def claim(folder: Path, wanted: Mapping[str, Any]) -> None:
+    """Make a folder the run's that is determined by ``wanted``, unless it is another's.
+
+    Raises:
+        InputError: see `refuse_another`; or it cannot be written.
+    """
+    refuse_another(folder, wanted)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / SETTINGS, wanted)
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

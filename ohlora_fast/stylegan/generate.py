@@ -12,7 +12,7 @@ from typing import Any
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import FORMATS, write_photo
-from ohlora_fast.media.run_folder import SETTINGS, refuse_other_settings, write_json
+from ohlora_fast.media.run_folder import SETTINGS, claim
 from ohlora_fast.student.engines import usable_cores
 from ohlora_fast.stylegan.drawing import Labels, latents, noise_source
 from ohlora_fast.stylegan.ensemble import fingerprint
@@ -51,15 +51,14 @@ def plan(folder: str | Path, indices: Sequence[int], settings: Settings, painter
         "truncation_layers": painter.truncation_layers, "labels": settings.labels.name, "noise": settings.noise,
         "suffix": settings.suffix,
     }  # fmt: skip
-    refuse_other_settings(folder, wanted)
+    if folder.is_dir() and not (folder / SETTINGS).exists():
+        for other in sorted(folder.iterdir()):
+            if other.suffix.lower() in FORMATS:
+                raise InputError(f"{folder}: holds {other.name}, of which no {SETTINGS} tells; choose another folder")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        claim(folder, wanted)
         for left in folder.glob(".ohlora-*.tmp"):  # by a run that was killed while it wrote
             left.unlink()
-        if not (folder / SETTINGS).exists():
-            if others := sorted(path.name for path in folder.iterdir() if path.suffix.lower() in FORMATS):
-                raise InputError(f"{folder}: holds {others[0]}, of which no {SETTINGS} tells; choose another folder")
-            write_json(folder / SETTINGS, wanted)
     except OSError as error:
         raise InputError(f"cannot make the folder {folder}: {os.strerror(error.errno or 0)}") from error
     files = [(index, folder / f"{index:06}{settings.suffix}") for index in indices]

@@ -75,7 +75,7 @@ class Painter:
             images = self.model.render(part, self.psi, self.truncation_layers, kind, rng)
             if not images.isfinite().all():
                 raise InputError(f"checkpoint {self.checkpoint}: its pictures hold NaN or infinite values")
-            made.append(images.add(1).mul(127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy())
+            made.append(to_pixels(images).permute(0, 2, 3, 1).cpu().numpy())
         return np.concatenate(made)
 
     def parts(self, batch: Tensor, other: Other) -> Iterator[tuple[Tensor, Other]]:
@@ -85,3 +85,12 @@ class Painter:
             return
         for index in range(len(batch)):
             yield batch[index : index + 1], None if other is None else other[index : index + 1]
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Images of [−1, 1], whatever lies beyond clipped, as uint8 of the same shape.
+
+    >>> to_pixels(torch.tensor([-1.5, -1.0, 0.0, 1.0])).tolist()
+    [0, 0, 128, 255]
+    """
+    return ((images + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
