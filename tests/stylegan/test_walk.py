@@ -83,8 +83,8 @@ def test_files_of_walks(tiny_generator: Path, tmp_path: Path, capsys: pytest.Cap
         assert len(frames_of(out)) == 5
     assert run("walk", tiny_generator, "-o", tmp_path / "walk.gif", "--frames", 5) == 1
     assert "exists already" in capsys.readouterr().err
-    assert run("walk", tiny_generator, "-o", tmp_path / "walk.mov") == 1
-    assert "the suffix '.mov' came" in capsys.readouterr().err
+    assert run("walk", tiny_generator, "-o", tmp_path / "walk.avi") == 1
+    assert "the suffix '.avi' came" in capsys.readouterr().err
     assert run("walk", tiny_generator, "-o", tmp_path / "x.gif", "--fps", 51) == 1
     assert "fps: 51 came; allowed are numbers above 0 and up to 50" in capsys.readouterr().err
 
