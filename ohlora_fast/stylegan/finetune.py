@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 
 from ohlora_fast.distill.data import Batches
 from ohlora_fast.distill.runs import Checkpoints, WholeCheckpoints, locked, quiet, stored_state
+from ohlora_fast.distill.settings import PRECISIONS
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.media.run_folder import claim
@@ -25,7 +26,7 @@ from ohlora_fast.student.engines import device_problem
 from ohlora_fast.stylegan.adversarial import Adversaries
 from ohlora_fast.stylegan.ensemble import Ensemble, fingerprint, load_ensembles
 from ohlora_fast.stylegan.finetune_data import TrainingImages
-from ohlora_fast.stylegan.finetune_settings import PRECISIONS, FinetuneSettings
+from ohlora_fast.stylegan.finetune_settings import FinetuneSettings
 from ohlora_fast.stylegan.log import COLUMNS
 from ohlora_fast.stylegan.samples import SAMPLES, SHEETS, Observer
 from ohlora_fast.stylegan.weights import save_weights

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from ohlora_fast.distill.settings import PRECISIONS
 from ohlora_fast.errors import InputError
 from ohlora_fast.stylegan.discriminator import GROUP, Discriminator
 from ohlora_fast.stylegan.generator import NOISES, VERSIONS, W_AVERAGE_DECAY, Generator, NoiseKind, Version
@@ -16,8 +17,6 @@ from ohlora_fast.stylegan.weights import freeze, load_discriminator, load_genera
 NEW_START = "new"
 """The start of a run whose generator comes from no file."""
 TRAIN = ("recorded", "all")
-PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
-"""Names of precisions → Lightning's."""
 
 
 @dataclass(frozen=True)

@@ -60,10 +60,11 @@ class Observer:
 
     @torch.inference_mode()
     def make(self, z: Tensor, label: Tensor | None = None, psi: float = 1.0) -> Tensor:
-        """Images of the generator that is shown, in batches."""
+        """Images of the generator that is shown, without labels if none come, in batches."""
         fast = FastGenerator(self.module.shown, z.device)
-        labels = [None] * len(z) if label is None else label.split(GROUP)
-        return torch.cat([fast(*pair, truncation_psi=psi) for pair in zip(z.split(GROUP), labels, strict=False)])
+        label = z.new_zeros(len(z), LABELS) if label is None else label
+        parts = zip(z.split(GROUP), label.split(GROUP), strict=True)
+        return torch.cat([fast(*part, truncation_psi=psi) for part in parts])
 
     def row(self, epoch: int, idx: int) -> dict[str, str]:
         """A row of the log: the last step, and the scores of images made now."""
