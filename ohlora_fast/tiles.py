@@ -106,7 +106,8 @@ def look_again(photos: Any, maps: Any, prob: Any, segment: Callable[[Any], Any])
             crop = photos[n, rows, columns] if arrays else photos[n, :, rows, columns]
             weight: Any = _weight(box, height, width)
             there = prob[n, rows, columns]  # a view
-            there += (weight if arrays else prob.new_tensor(weight)) * (segment(crop) - there)
+            weight = weight if arrays else prob.new_tensor(weight)
+            there[:] = (there + weight * (segment(crop) - there)).clip(0, 1)  # rounding may lead beyond
     return prob
 
 

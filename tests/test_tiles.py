@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from ohlora_fast import HairStylist
-from ohlora_fast.tiles import HEADS, Box, find_heads
+from ohlora_fast.tiles import HEADS, Box, find_heads, look_again
 
 skimage_data = pytest.importorskip("skimage.data")
 
@@ -82,6 +82,16 @@ def test_outside_the_crops_nothing_changes_and_tensors_do_as_arrays(stylist, sce
     dyed = stylist.dye(canvas, 0.9, tiles=True)
     assert (dyed != canvas).any()
     assert not (dyed != canvas)[:, 600:].any()
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.from_numpy])
+def test_rounding_leads_nowhere_beyond_0_and_1(kind):
+    shape = (1, 448, 448, 3) if kind is np.asarray else (1, 3, 448, 448)
+    prob = np.random.default_rng(0).random((1, 448, 448), np.float32)
+    crop = kind(np.ones((135, 136), np.float32))
+    seen = look_again(kind(np.zeros(shape, np.uint8)), kind(spots((100, 50))[None]), kind(prob), lambda _: crop)
+    assert seen[0, 240, 120] == 1
+    assert 0 <= seen.min() <= seen.max() <= 1
 
 
 def test_a_photo_without_hair(stylist):
