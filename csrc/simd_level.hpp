@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ombre_rows.hpp"
+#include "planes_rows.hpp"
 #include "readout_rows.hpp"
 #include "squash_rows.hpp"
 #include "stylegan_rows.hpp"
@@ -16,6 +17,7 @@ namespace ohlora {
 struct Kernels {
     const char* name;
     const OmbreRows& ombre;
+    const PlanesRows& planes;
     const ReadoutRows& readout;
     const SquashRows& squash;
     const StyleRows& style;

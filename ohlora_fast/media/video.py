@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -207,31 +208,35 @@ class VideoWriter:
         with self._named():
             self._container.mux(self._stream.encode(frame))
 
-    def takes(self, codec: str) -> bool:
-        """Whether the container takes streams of a codec; where it does not tell, it may."""
-        known = self._container.supported_codecs
-        return not known or codec in known
+    def add_copy(self, stream: Stream) -> bool:
+        """Announce a stream whose packets are copied as they are, and tell whether such a file takes it.
 
-    def add_copy(self, stream: Stream) -> None:
-        """Announce a stream whose packets are copied as they are. Comes before the first frame."""
-        with self._named():
-            copy = self._container.add_stream_from_template(stream)
-            copy.metadata.update(stream.metadata)
-            copy.disposition = stream.disposition
-            self._copies[stream.index] = copy
+        Comes before the first frame.
+        """
+        errors = (self.av.error.FFmpegError, ValueError, NotImplementedError)
+        try:
+            with self._opened(io.BytesIO()) as trial:
+                _add_copy(trial, stream)
+                trial.start_encoding()
+        except errors:
+            return False
+        self._copies[stream.index] = _add_copy(self._container, stream)
+        return True
 
     def copy(self, packet: Any) -> None:
-        """Copy a packet of a stream that `add_copy` announced."""
-        packet.stream = self._copies[packet.stream.index]
-        with self._named():
-            self._container.mux(packet)
+        """Copy a packet, if `add_copy` announced its stream."""
+        stream = self._copies.get(packet.stream.index)
+        if stream is not None:
+            packet.stream = stream
+            with self._named():
+                self._container.mux(packet)
 
     def describe(self, metadata: dict[str, str], chapters: list[Any]) -> None:
         """Set the file's title and the like, and its chapters. Comes before the first frame."""
         self._container.metadata.update(metadata)
         self._container.set_chapters(chapters)
 
-    def _opened(self, file: IO[bytes]) -> Any:
+    def _opened(self, file: io.BytesIO | IO[bytes]) -> Any:
         options = {}
         if CONTAINERS[self.path.suffix.lower()] in ("mp4", "mov"):
             options["movflags"] = "faststart"  # the index comes first, so that players begin while they load
@@ -271,6 +276,13 @@ class VideoWriter:
             yield
         except self.av.error.FFmpegError as error:
             raise InputError(f"cannot write {self.path}: {reason_for(error)}") from error
+
+
+def _add_copy(container: Any, stream: Stream) -> Any:
+    copy = container.add_stream_from_template(stream)
+    copy.metadata.update(stream.metadata)
+    copy.disposition = stream.disposition
+    return copy
 
 
 def pyav() -> Any:
