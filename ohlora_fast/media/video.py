@@ -215,7 +215,7 @@ class VideoWriter:
         """
         errors = (self.av.error.FFmpegError, ValueError, NotImplementedError)
         try:
-            with self._opened(io.BytesIO()) as trial:
+            with self.av.open(io.BytesIO(), "w", format=self._format) as trial:
                 _add_copy(trial, stream)
                 trial.start_encoding()
         except errors:
@@ -236,16 +236,20 @@ class VideoWriter:
         self._container.metadata.update(metadata)
         self._container.set_chapters(chapters)
 
-    def _opened(self, file: io.BytesIO | IO[bytes]) -> Any:
+    @property
+    def _format(self) -> str:
+        return CONTAINERS[self.path.suffix.lower()]
+
+    def _opened(self, file: IO[bytes]) -> Any:
         options = {}
-        if CONTAINERS[self.path.suffix.lower()] in ("mp4", "mov"):
+        if self._format in ("mp4", "mov"):
             options["movflags"] = "faststart"  # the index comes first, so that players begin while they load
             if self.time_base.denominator <= LARGEST_TIMESCALE:
                 options["video_track_timescale"] = str(self.time_base.denominator)
         return self.av.open(
             file,
             "w",
-            format=CONTAINERS[self.path.suffix.lower()],
+            format=self._format,
             options=options,
             io_open=lambda url, flags, options: open(file.name, "rb"),  # faststart reads what was written
         )

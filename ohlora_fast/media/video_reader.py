@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = ["VideoReader"]
 
+SLACK_S = 0.5
+"""By how much a file may end before the time that it tells."""
+
 USUAL_FPS = Fraction(25)
 """Of a file that does not tell."""
 
@@ -41,6 +44,7 @@ class VideoReader:
         time_base: the unit of timestamps, in seconds.
         count: frames that there are, about; None where the file does not tell.
         aspect: width over height of a stored pixel, None for square ones.
+        damaged: of how many frames so far the decoder had to guess parts.
 
     Raises:
         InputError: PyAV is not installed, or the file cannot be read as video. While it is read: it is damaged.
@@ -57,6 +61,7 @@ class VideoReader:
         self.source = Path(source)
         self.threads = threads
         self.format = format
+        self.damaged = 0
         self._stack = ExitStack()
 
     def __enter__(self) -> VideoReader:
@@ -118,30 +123,37 @@ class VideoReader:
         yield from self._items
 
     def _read(self) -> Iterator[VideoFrame | Packet]:
-        last = None
+        last, end = None, 0.0
         packets = self.container.demux()
         while True:
             with self._named():
                 packet = next(packets, None)
                 if packet is None:
-                    return
-                if packet.is_corrupt:
-                    at = "" if packet.pts is None else f" at {float(packet.pts * packet.time_base):.2f} s"
-                    raise InputError(f"cannot read {self.source}: it is damaged or cut off{at}")
+                    break
+                if packet.pts is not None:
+                    end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream.index != self.stream.index:
                     if packet.dts is not None:  # the last, empty one of each stream has none
                         yield packet
                     continue
                 frames = packet.decode()
             for frame in frames:
+                self.damaged += frame.is_corrupt
                 if frame.pts is None:
                     frame.time_base = self.time_base
-                    step = max(round(1 / self.fps / self.time_base), 1)
-                    frame.pts = 0 if last is None else last + step
+                    frame.pts = 0 if last is None else last + max(round(1 / self.fps / self.time_base), 1)
                 if last is not None and frame.pts <= last:
                     frame.pts = last + 1
                 last = frame.pts
                 yield frame
+        self._check_end(end)
+
+    def _check_end(self, end: float) -> None:
+        """Most containers that are cut off end without an error, before the time that they told."""
+        if self.container.duration:
+            told = (self.container.duration + (self.container.start_time or 0)) / self.av.time_base
+            if end < told - SLACK_S:
+                raise InputError(f"cannot read {self.source}: it is cut off, at {end:.1f} of {told:.1f} s")
 
     @contextmanager
     def _named(self) -> Iterator[None]:

@@ -103,7 +103,7 @@ def dye_planes(
         >>> planes = [np.full(size, 128, np.uint8) for size in ((2, 2), (1, 1), (1, 1))]
         >>> dye_planes(planes, np.ones((2, 2), np.float32), np.ones(2), np.array([255, 0, 0]), Yuv())
         >>> [int(plane[0, 0]) for plane in planes]
-        [119, 122, 156]
+        [146, 122, 156]
     """
     if backend_problem("cpp") is None:
         dye_planes_cpp(planes, prob, weight, hue, yuv, threads)

@@ -12,6 +12,8 @@ Item = TypeVar("Item")
 
 END = object()
 
+THREAD = "ohlora-fast ahead"
+
 
 @contextmanager
 def ahead(items: Iterable[Item], count: int = 3) -> Iterator[Iterator[Item]]:
@@ -55,7 +57,7 @@ def ahead(items: Iterable[Item], count: int = 3) -> Iterator[Iterator[Item]]:
                 return
             yield item
 
-    thread = threading.Thread(target=work, daemon=True)
+    thread = threading.Thread(target=work, name=THREAD, daemon=True)
     thread.start()
     try:
         yield results()

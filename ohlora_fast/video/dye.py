@@ -32,7 +32,7 @@ class Dyed:
     Attributes:
         frames: how many were written.
         bald: how many of them had no row of hair, and stayed as they were.
-        notes: what was left out, a phrase each.
+        notes: what was left out or is damaged, a phrase each.
     """
 
     frames: int
@@ -111,6 +111,8 @@ def dye_video(
             writer.write_frame(item)
             if progress is not None:
                 progress(writer.count, reader.count)
+        if reader.damaged:
+            notes += (f"{reader.damaged} of its frames are damaged, and partly what the decoder made of them",)
     return Dyed(writer.count, dyer.bald, notes)
 
 

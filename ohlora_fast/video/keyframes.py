@@ -29,8 +29,8 @@ class Keyframes:
     Raises:
         InputError: a setting is unknown or out of range, or a track's times do not rise.
 
-    >>> Keyframes(Ombre(), {"color": [(0, 0.1), (2, 0.9)]}).at(0.5)
-    Ombre(color=0.3, ombre_height=0.6, ombre_grad_height=0.5)
+    >>> Keyframes(Ombre(), {"color": [(0, 0.0), (2, 0.5)]}).at(1)
+    Ombre(color=0.25, ombre_height=0.6, ombre_grad_height=0.5)
     """
 
     ombre: Ombre
@@ -86,7 +86,7 @@ def _without_comment(line: str) -> str:
     """A line up to a ``#`` that begins a comment: at its start or after a space. That of #ff0000 follows ``=``.
 
     >>> _without_comment("0:color=#ff0000 # red")
-    '0:color=#ff0000 '
+    '0:color=#ff0000'
     """
     return (" " + line).split(" #")[0][1:]
 

@@ -27,6 +27,10 @@ GREY_LEVELS = 30.0
 DISAGREEMENT = 1.0
 """The same for a difference of the maps."""
 
+CUT = 20.0
+"""A mean difference of the picture, moved, at which another scene begins, with which the map before has nothing to do.
+"""
+
 
 class MaskSmoother:
     """Blends the map of each frame with the one before.
@@ -70,13 +74,15 @@ class MaskSmoother:
         smoothed = found
         if self._before is not None and self.strength:
             grey_before, map_before = self._before
-            motion = self._flow.calc(grey, grey_before, None)  # where each pixel was
-            source = self._here + motion
-            carried = cv2.remap(map_before, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            looked = cv2.remap(grey_before, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            source = self._here + self._flow.calc(grey, grey_before, None)  # where each pixel was
+            carried, looked = (
+                cv2.remap(one, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+                for one in (map_before, grey_before)
+            )
             change = cv2.blur(cv2.absdiff(grey, looked), (5, 5)).astype(np.float32)
-            apart = carried - found
-            doubt = (change / GREY_LEVELS) ** 2 + (apart / DISAGREEMENT) ** 2
-            smoothed = found + self.strength * np.exp(-doubt) * apart
+            if change.mean() < CUT:
+                apart = carried - found
+                doubt = (change / GREY_LEVELS) ** 2 + (apart / DISAGREEMENT) ** 2
+                smoothed = found + self.strength * np.exp(-doubt) * apart
         self._before = grey, smoothed
         return smoothed
