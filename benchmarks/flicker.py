@@ -119,8 +119,9 @@ def from_folders(photos: Path, masks: Path, count: int) -> Iterator[tuple[Array,
 
 def coded(frames: Iterator[Array]) -> Iterator[Array]:
     """Frames as H.264 leaves them."""
+    from ohlora_fast.media.encoding import Encoding
     from ohlora_fast.media.frames import rgb_of
-    from ohlora_fast.media.video import Encoding, VideoWriter
+    from ohlora_fast.media.video import VideoWriter
     from ohlora_fast.media.video_reader import VideoReader
 
     with tempfile.TemporaryDirectory() as folder:

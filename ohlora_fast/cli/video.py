@@ -79,7 +79,7 @@ def _number(text: str, least: float, most: float, allowed: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     """Dye the video that `args` names."""
-    from ohlora_fast.media.video import Encoding
+    from ohlora_fast.media.encoding import Encoding
     from ohlora_fast.ombre import Ombre
     from ohlora_fast.stylist import HairStylist
     from ohlora_fast.video import dye_video

@@ -42,7 +42,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until Ctrl-C."""
-    from ohlora_fast.media.video import Encoding, VideoWriter
+    from ohlora_fast.media.encoding import Encoding
+    from ohlora_fast.media.video import VideoWriter
     from ohlora_fast.media.video_reader import VideoReader
     from ohlora_fast.ombre import Ombre
     from ohlora_fast.stylist import HairStylist
@@ -62,10 +63,9 @@ def run(args: argparse.Namespace) -> int:
     ombre = Ombre(args.color, args.ombre_height, args.ombre_grad_height)
     stylist = HairStylist(args.checkpoint, args.engine, args.device, args.threads)
     live = Live(source, stylist, ombre, args.smooth, once=args.once or args.record is not None)
-    with served(live, args.port) as address:
+    with served(live, args.port) as address, stopped_by_ctrl_c(live):
         print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
-        with stopped_by_ctrl_c(live):
-            live.run(record if args.record else None)
+        live.run(record if args.record else None)
     return 0
 
 

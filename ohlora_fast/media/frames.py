@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ohlora_fast.media.encoding import Look, even, pyav
 from ohlora_fast.media.photo import TURNS
-from ohlora_fast.media.video import Look, even, pyav
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame

@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.encoding import pyav
 from ohlora_fast.media.photo import reason_for
-from ohlora_fast.media.video import pyav
 
 if TYPE_CHECKING:
     from av.packet import Packet

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.encoding import Encoding, encoder_format
 from ohlora_fast.media.files import check_target
 from ohlora_fast.media.frames import upright
-from ohlora_fast.media.video import Encoding, VideoWriter, encoder_format
+from ohlora_fast.media.video import VideoWriter
 from ohlora_fast.media.video_reader import VideoReader
 from ohlora_fast.ombre import Ombre
 from ohlora_fast.stylist import HairStylist

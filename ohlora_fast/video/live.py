@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
+from ohlora_fast.media.encoding import encoder_format
 from ohlora_fast.media.frames import Upright, rgb_of, upright
-from ohlora_fast.media.video import encoder_format
 from ohlora_fast.media.video_reader import VideoReader
 from ohlora_fast.video.dyer import FrameDyer
 

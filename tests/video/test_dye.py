@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from ohlora_fast import HairStylist, InputError, Ombre
+from ohlora_fast.media.encoding import Encoding
 from ohlora_fast.media.frames import planes_of, rgb_of
-from ohlora_fast.media.video import Encoding
 from ohlora_fast.ops.ombre_op import hair_rows, hue_colors
 from ohlora_fast.ops.planes_op import Yuv, dye_planes_numpy, row_weights
 from ohlora_fast.video import Keyframes, dye_video
