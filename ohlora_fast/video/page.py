@@ -22,7 +22,8 @@ PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>ohlora-fast webcam</title>
 <meta name="viewport" content="width=device-width">
 <style>
-body { font: 16px system-ui, sans-serif; margin: 1rem auto; max-width: 60rem; padding: 0 1rem; background: #222; color: #eee }
+body { font: 16px system-ui, sans-serif; margin: 1rem auto; max-width: 60rem; padding: 0 1rem;
+  background: #222; color: #eee }
 img { width: 100%; background: #000 } label { display: flex; gap: 1rem; margin: .5rem 0 }
 label span { width: 11rem } input { flex: 1 } output { width: 3rem }
 </style>

@@ -26,10 +26,9 @@ def test_an_error_comes_where_its_item_would() -> None:
         yield 1
         raise OSError("gone")
 
-    seen = []
+    seen: list[str] = []
     with pytest.raises(OSError, match="gone"), ahead(items()) as first, ahead(map(str, first)) as second:
-        for item in second:
-            seen.append(item)
+        seen.extend(second)
     assert seen == ["1"]
     assert running() == 0
 
