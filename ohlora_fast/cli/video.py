@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ohlora_fast.cli.console import complain
-from ohlora_fast.cli.options import add_engine_options, color, fraction
+from ohlora_fast.cli.options import add_engine_options, add_ombre_options, between
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("source", metavar="IN", help="the video")
     parser.add_argument("out", metavar="OUT", help="the file to write")
     add_ombre_options(parser)
+    add_smooth_option(parser)
     parser.add_argument(
         "--keyframes", metavar="FILE|TEXT",
         help="settings that change, by seconds: '0:color=0.1;2.5:color=0.9,ombre-height=1', or a file of such",
@@ -40,41 +41,22 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.set_defaults(run=run)
 
 
-def add_ombre_options(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of an ombre, and of its smoothing over time."""
-    parser.add_argument(
-        "--color", type=color, default=0.5, help="0 to 1, a CSS name or #rrggbb: the hue (default 0.5, sky blue)"
-    )
-    parser.add_argument(
-        "--ombre-height", type=fraction, default=0.6, metavar="X", help="how far up the colour goes, 0 to 1 (0.6)"
-    )
-    parser.add_argument(
-        "--ombre-grad-height", type=fraction, default=0.5, metavar="X", help="share that fades in, 0 to 1 (0.5)"
-    )
+def add_smooth_option(parser: argparse.ArgumentParser) -> None:
+    """Add the strength of the smoothing over time."""
     parser.add_argument(
         "--smooth", type=strength, default=0.8, metavar="X",
-        help="how much of the hair's map comes from the frame before, 0 to below 1 (0.8)",
+        help="how much of the hair's map comes from the frame before, 0 to 0.99 (0.8)",
     )  # fmt: skip
 
 
 def quality(text: str) -> float:
     """`--crf`."""
-    return _number(text, 0, 63, "from 0 to 63")
+    return between(text, 0, 63)
 
 
 def strength(text: str) -> float:
     """`--smooth`."""
-    return _number(text, 0, 0.999, "from 0 to below 1")
-
-
-def _number(text: str, least: float, most: float, allowed: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = least - 1
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number {allowed}")
-    return value
+    return between(text, 0, 0.99)
 
 
 def run(args: argparse.Namespace) -> int:

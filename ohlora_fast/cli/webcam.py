@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ohlora_fast.cli.options import add_engine_options, count
-from ohlora_fast.cli.video import add_ombre_options
+from ohlora_fast.cli.options import add_engine_options, add_ombre_options, count
+from ohlora_fast.cli.video import add_smooth_option
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     source.add_argument("--camera", type=int, default=0, metavar="N", help="the camera /dev/videoN (0), on Linux")
     source.add_argument("--source", metavar="FILE", help="a video instead of a camera, at its own pace, over and over")
     add_ombre_options(parser)
+    add_smooth_option(parser)
     parser.add_argument("--record", metavar="OUT", help="also write it to a video, without sound; a FILE plays once")
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--once", action="store_true", help="end with the FILE")
