@@ -9,7 +9,8 @@ true mask is what the student makes of the still photo. For each way and motion 
 
 - flicker: how far maps are from the one before, moved by the true motion, within 4 of 224 pixels of the hair's edge;
 - IoU against the true mask, moved;
-- lag, in frames: how old the true mask is that the maps fit best.
+- lag, in frames: how old the true mask is that the maps fit best;
+- shake: by how much the last hair row, of 720, changes its speed from frame to frame; the ombre hangs on that row.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy as np
 from ohlora_fast.benchmarks import clips
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.ops.ombre_op import hair_rows
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import squash
 from ohlora_fast.stylist import HairStylist
@@ -39,6 +41,9 @@ FIRST = 4
 OLDEST = 3
 """The lags that are tried, in frames, either way."""
 CRF = 26.0
+ROWS = (720, 1280)
+"""Height and width of the frames whose hair rows count."""
+TRUE = "true masks"
 
 
 def main() -> int:
@@ -59,9 +64,9 @@ def main() -> int:
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print("| motion | maps | flicker | IoU | lag |\n| --- | --- | ---: | ---: | ---: |")
+    print("| motion | maps | flicker | IoU | lag | shake |\n| --- | --- | ---: | ---: | ---: | ---: |")
     for motion in clips.MOTIONS:
-        scores: dict[str, list[tuple[float, float, float]]] = {name: [] for name in ways()}
+        scores: dict[str, list[tuple[float, ...]]] = {name: [] for name in (*ways(), TRUE)}
         for photo, mask in pairs:
             placed = clips.placements(motion, COUNT, photo.shape[:2], FRAME)
             views = [squash(frame) for frame in coded(clips.frames(photo, placed, FRAME))]
@@ -69,10 +74,11 @@ def main() -> int:
             truth = [small(clips.place(mask, placement, FRAME)) for placement in placed]
             for name, smoother in ways().items():
                 scores[name].append(score(list(map(smoother, maps, views)), truth, placed))
+            scores[TRUE].append(score(truth, truth, placed))
         for name, values in scores.items():
-            flicker, iou, lag = np.mean(values, 0)
+            flicker, iou, lag, shake = np.mean(values, 0)
             age = "" if motion == "still" else f"{lag:+.2f}"
-            print(f"| {motion} | {name} | {flicker:.4f} | {iou:.4f} | {age} |", flush=True)
+            print(f"| {motion} | {name} | {flicker:.4f} | {iou:.4f} | {age} | {shake:.1f} |", flush=True)
     return 0
 
 
@@ -140,14 +146,16 @@ def small(mask: Array) -> Array:
     return cv2.resize(mask, (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
-def score(maps: list[Array], truth: list[Array], placed: list[Array]) -> tuple[float, float, float]:
-    """Flicker, IoU and lag."""
+def score(maps: list[Array], truth: list[Array], placed: list[Array]) -> tuple[float, float, float, float]:
+    """Flicker, IoU, lag and shake."""
     numbers = range(FIRST, len(maps))
     flicker = [np.abs(maps[n] - carried(maps[n - 1], placed[n - 1], placed[n]))[edge(truth[n])].mean() for n in numbers]
     ages = range(-OLDEST, OLDEST + 1)
     inner = range(FIRST + OLDEST, len(maps) - OLDEST)
     by_age = [float(np.mean([overlap(maps[n], truth[n - age]) for n in inner])) for age in ages]
-    return float(np.mean(flicker)), float(np.mean([overlap(maps[n], truth[n]) for n in numbers])), peak(by_age)
+    iou = np.mean([overlap(maps[n], truth[n]) for n in numbers])
+    rows = hair_rows(np.ascontiguousarray(maps, np.float32), *ROWS)[FIRST:, 1]
+    return float(np.mean(flicker)), float(iou), peak(by_age), float(np.abs(np.diff(rows, 2)).mean())
 
 
 def carried(picture: Array, before: Array, after: Array) -> Array:

@@ -20,17 +20,18 @@ def mask() -> np.ndarray:
 def test_true_masks_have_no_flicker_and_no_lag(mask: np.ndarray) -> None:
     placed = clips.placements("fast", 24, PHOTO, flicker.FRAME)
     truth = [flicker.small(clips.place(mask, placement, flicker.FRAME)) for placement in placed]
-    found, iou, lag = flicker.score(truth, truth, placed)
+    found, iou, lag, shake = flicker.score(truth, truth, placed)
     assert found < 0.02
     assert iou == 1
     assert abs(lag) < 0.2
+    assert 0 < shake < 20
 
 
 def test_late_masks_lag(mask: np.ndarray) -> None:
     placed = clips.placements("fast", 24, PHOTO, flicker.FRAME)
     truth = [flicker.small(clips.place(mask, placement, flicker.FRAME)) for placement in placed]
     late = [truth[max(number - 2, 0)] for number in range(24)]
-    _, iou, lag = flicker.score(late, truth, placed)
+    _, iou, lag, _ = flicker.score(late, truth, placed)
     assert iou < 0.95
     assert abs(lag - 2) < 0.2
 
