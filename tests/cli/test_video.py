@@ -45,6 +45,14 @@ def test_a_video_is_dyed(film: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert hair[-1][2] > hair[-1][0] + 3
 
 
+def test_pytorch_is_not_loaded(film: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys\nfrom ohlora_fast.cli import main\n"
+        "assert main(['video', *sys.argv[1:], '--device', 'cpu']) == 0\nassert 'torch' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(film), str(tmp_path / "out.mp4")], check=True)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
