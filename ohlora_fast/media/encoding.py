@@ -9,7 +9,7 @@ from typing import Any
 
 from ohlora_fast.errors import InputError
 
-__all__ = ["Encoding", "Look", "encoder_format", "even", "pyav", "subsampling"]
+__all__ = ["Encoding", "Look", "encoder_format", "even", "is_picture", "pyav", "subsampling"]
 
 PRESETS = {"libx264": "veryfast", "libx265": "veryfast", "libsvtav1": "8"}
 
@@ -141,3 +141,8 @@ def even(size: tuple[int, ...], pixel_format: str) -> tuple[int, int]:
     height, width = size
     kind = subsampling(pixel_format)
     return (height - height % 2 if kind == "420" else height), (width - width % 2 if kind in ("420", "422") else width)
+
+
+def is_picture(stream: Any) -> bool:
+    """Whether a stream is no film but a picture that belongs to the file, such as a cover."""
+    return bool(stream.disposition & type(stream.disposition).attached_pic)

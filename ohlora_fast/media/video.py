@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.media.encoding import Encoding, Look, encoder_format, even, pyav
+from ohlora_fast.media.encoding import Encoding, Look, encoder_format, even, is_picture, pyav
 from ohlora_fast.media.files import check_target, written_whole
 from ohlora_fast.media.photo import reason_for
 
@@ -150,6 +150,8 @@ class VideoWriter:
 
         Comes before the first frame.
         """
+        if is_picture(stream) and self._format != "mp4":  # others would make a second film of it
+            return False
         errors = (self.av.error.FFmpegError, ValueError, NotImplementedError)
         try:
             with self.av.open(io.BytesIO(), "w", format=self._format) as trial:
@@ -168,10 +170,14 @@ class VideoWriter:
             with self._named():
                 self._container.mux(packet)
 
-    def describe(self, metadata: dict[str, str], chapters: list[Any]) -> None:
-        """Set the file's title and the like, and its chapters. Comes before the first frame."""
+    def describe(self, metadata: dict[str, str], chapters: list[Any], film: Stream) -> None:
+        """Set the file's titles, its chapters, and the language of the film. Comes before the first frame."""
         self._container.metadata.update(metadata)
         self._container.set_chapters(chapters)
+        self._stream.metadata.update(
+            {name: film.metadata[name] for name in {"language", "title"} & film.metadata.keys()}
+        )
+        self._stream.disposition = film.disposition
 
     @property
     def _format(self) -> str:

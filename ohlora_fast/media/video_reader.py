@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.media.encoding import pyav
+from ohlora_fast.media.encoding import is_picture, pyav
 from ohlora_fast.media.photo import reason_for
 
 if TYPE_CHECKING:
@@ -133,7 +133,9 @@ class VideoReader:
                 if packet.pts is not None:
                     end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
                 if packet.stream.index != self.stream.index:
-                    if packet.dts is not None:  # the last, empty one of each stream has none
+                    if (
+                        packet.dts is not None or packet.size
+                    ):  # the last one of each stream is empty; a cover has no time
                         yield packet
                     continue
                 frames = packet.decode()
@@ -163,8 +165,3 @@ class VideoReader:
         except self.av.error.FFmpegError as error:
             reason = error.strerror or reason_for(error)
             raise InputError(f"cannot read {self.source}: {reason}") from error
-
-
-def is_picture(stream: Any) -> bool:
-    """Whether a stream is no film but a picture that belongs to the file, such as a cover."""
-    return "attached_pic" in (stream.disposition.name or "")

@@ -120,7 +120,7 @@ def dye_video(
 def _carry_over(reader: VideoReader, writer: VideoWriter) -> Iterator[str]:
     """Announce all but the film; yield what is left out."""
     kept = {name: text for name, text in reader.container.metadata.items() if name not in OF_THE_FILE}
-    writer.describe(kept, reader.container.chapters())
+    writer.describe(kept, reader.container.chapters(), reader.stream)
     for stream in reader.others:
         if writer.add_copy(stream):
             continue

@@ -158,9 +158,29 @@ def test_subtitles_are_kept_where_the_file_takes_them(clip: Clip, stylist: HairS
     mkv = dyed(source, "out.mkv", stylist=stylist)
     assert packets_of(mkv, "subtitle") == packets_of(source, "subtitle")
     with av.open(str(mkv)) as container:
-        assert container.streams[1].language == "fra"
+        assert [stream.language for stream in container.streams] == ["fra", "fra"]
     done = dye_video(source, tmp_path / "out.mp4", stylist=stylist)
     assert done.notes == ("the subtitle stream 1 (subrip) is left out: .mp4 files hold none",)
+
+
+def test_a_cover_is_no_film(clip: Clip, stylist: HairStylist, moving: list[np.ndarray], tmp_path: Path) -> None:
+    source = tmp_path / "cover.mp4"
+    with av.open(str(clip("film.mp4"))) as film, av.open(str(source), "w") as out:
+        cover = out.add_stream("mjpeg", 25)
+        cover.height, cover.width, cover.pix_fmt = 96, 128, "yuvj420p"
+        cover.disposition = av.stream.Disposition.attached_pic
+        copy = out.add_stream_from_template(film.streams[0])
+        out.mux(cover.encode(av.VideoFrame.from_ndarray(moving[0])))
+        out.mux(cover.encode())
+        for packet in film.demux():
+            if packet.dts is not None:
+                packet.stream = copy
+                out.mux(packet)
+    done = dye_video(source, tmp_path / "out.mkv", stylist=stylist)
+    assert done.notes == ("the video stream 1 (mjpeg) is left out: .mkv files hold none",)
+    with av.open(str(dyed(source, stylist=stylist))) as container:
+        kinds = [(stream.codec_context.name, bool(stream.disposition & 1024)) for stream in container.streams]
+    assert sorted(kinds) == [("h264", False), ("mjpeg", True)]
 
 
 def test_no_sound_is_lost_in_silence(clip: Clip, stylist: HairStylist) -> None:
