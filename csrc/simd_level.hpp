@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "natural_rows.hpp"
 #include "ombre_rows.hpp"
 #include "readout_rows.hpp"
 #include "squash_rows.hpp"
@@ -19,6 +20,7 @@ struct Kernels {
     const ReadoutRows& readout;
     const SquashRows& squash;
     const StyleRows& style;
+    const NaturalRows& natural;
 };
 
 // The levels compiled into this binary, lowest first.
