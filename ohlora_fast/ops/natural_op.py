@@ -18,18 +18,27 @@ from .ombre_op import cpu_threads, hair_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["natural_cpp", "natural_numpy", "plan_of"]
+__all__ = ["natural_cpp", "natural_numpy", "plan_of", "plan_of_sample"]
 
 
 def plan_of(
     image: NDArray[np.uint8], prob: NDArray[np.float32], packed: NDArray[np.float64], threads: int | None = None
 ) -> Plan:
     """Make the plan of a batch (N, H, W, 3 or 4) and its maps (M, h, w)."""
-    height, width = image.shape[1:3]
-    by_rows = Mixture.unpacked(packed[0]).by_rows
-    rows, columns = sample_grid(height, width, by_rows)
-    pixels = image[:, rows[:, None], columns, :3]
-    return make_plan(pixels, prob, hair_rows(prob, height, width, threads), (height, width), packed)
+    size = image.shape[1], image.shape[2]
+    rows, columns = sample_grid(*size, Mixture.unpacked(packed[0]).by_rows)
+    return plan_of_sample(image[:, rows[:, None], columns, :3], prob, size, packed, threads)
+
+
+def plan_of_sample(
+    pixels: NDArray[np.uint8],
+    prob: NDArray[np.float32],
+    size: tuple[int, int],
+    packed: NDArray[np.float64],
+    threads: int | None = None,
+) -> Plan:
+    """As `plan_of`, of a batch's pixels at `sample_grid`, (N, h, w, 3), and its height and width."""
+    return make_plan(pixels, prob, hair_rows(prob, *size, threads), size, packed)
 
 
 def natural_numpy(

@@ -210,8 +210,11 @@ def _by_pixels(
         inner = inner_layer(prob, distance) * mixture.under
         index += levels(inner, ACCENTS) * np.uint16(LEVELS * len(grids[1]))
         grids[0] = np.linspace(0, 1, ACCENTS)
-    under, streak, steps = (one.ravel() for one in np.meshgrid(*grids, indexing="ij"))
-    return _table(mixture, mean, steps, streak, under), index
+    used = np.flatnonzero(np.bincount(index.ravel()))
+    under, streak, steps = (one.ravel()[used] for one in np.meshgrid(*grids, indexing="ij"))
+    table = np.zeros((np.prod([len(grid) for grid in grids]), COLUMNS), np.float32)
+    table[used] = _table(mixture, mean, steps, streak, under)
+    return table, index
 
 
 def _table(mixture: Mixture, mean: float, way: Floats, streak: Floats, under: Floats) -> NDArray[np.float32]:
