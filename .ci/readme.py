@@ -100,7 +100,7 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
     install, _, command = demo.partition(" && ")
     run("bash", install, root)
     run("bash", command, work)
-    guides = [block for name in ("guide", "sets") for block in blocks(root / "docs" / f"{name}.md")]
+    guides = [block for name in ("guide", "natural", "sets") for block in blocks(root / "docs" / f"{name}.md")]
     for language, text in [*found, *guides]:
         if text not in setups:
             run(language, text, work)

@@ -40,7 +40,7 @@ class NaturalDye:
         strength: how much of the natural colour the dye covers, 0 to 1.
         lift: how far hair that is darker than the dye is lightened first, as bleach does, 0 (not at all: on black hair
             the dye shows as a tint) to 1 (to the dye's own lightness).
-        warmth: how much of the orange and yellow remains that bleaching brings out, 0 to 1.
+        warmth: how much of the orange of half-bleached dark hair shows, 0 to 1.
         direction: of the gradient, "vertical", or "flow": by the way along the hair from the crown.
         highlights: a colour for streaks along the hair, or None.
         highlight_density: share of the hair that they take, 0 to 1.
@@ -57,7 +57,7 @@ class NaturalDye:
     stops: str | float | Sequence[str | float] | None = None
     strength: float = 0.9
     lift: float = 0.4
-    warmth: float = 0.0
+    warmth: float = 0.2
     direction: str = "vertical"
     highlights: str | float | None = None
     highlight_density: float = 0.25
@@ -66,13 +66,13 @@ class NaturalDye:
     def __post_init__(self) -> None:
         for name in ("strength", "lift", "warmth", "highlight_density"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= value <= 1:
+            if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
                 raise InputError(f"{name}: got {value!r}, allowed is a number from 0 to 1")
         if self.direction not in DIRECTIONS:
             raise InputError(f"direction: got {self.direction!r}, allowed are {', '.join(map(repr, DIRECTIONS))}")
         if self.stops is not None:
             dye_colors(self.stops)
-            if not isinstance(self.stops, (str, Real)):
+            if not isinstance(self.stops, (str, int, float)):
                 object.__setattr__(self, "stops", tuple(self.stops))  # so that it can be hashed and compared
         for name in ("highlights", "undercolor"):
             self._accent(name)

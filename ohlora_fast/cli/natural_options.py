@@ -36,7 +36,7 @@ def add_natural_options(parser: argparse.ArgumentParser) -> None:
         "--lift", type=fraction, metavar="X",
         help="how far dark hair is bleached first: 0, so that it takes a tint, to 1 (0.4)",
     )  # fmt: skip
-    group.add_argument("--warmth", type=fraction, metavar="X", help="orange that bleaching leaves, 0 to 1 (0)")
+    group.add_argument("--warmth", type=fraction, metavar="X", help="orange that half a lift leaves, 0 to 1 (0.2)")
     group.add_argument(
         "--direction", choices=("vertical", "flow"), help="of the gradient; flow: along the hair (vertical)"
     )

@@ -59,8 +59,8 @@ def orientation(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> tuple[Floa
     import cv2
 
     grey = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.float32)
-    grey = cv2.GaussianBlur(grey, (0, 0), 1.0)
-    right, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)
+    right, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
     spread = max(pixels.shape[:2]) / 100 + 1
 
     def around(product: Any) -> Floats:
@@ -89,8 +89,6 @@ def crown_distance(prob: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floa
     Returns:
         A smooth plane of at most 112 cells a side, which goes on beyond the hair.
     """
-    import cv2
-
     shape = within(pixels.shape[:2], DISTANCE_CELLS)
     hair = _resized(prob, shape) > 0.5
     rows = np.flatnonzero(hair.any(axis=1))
@@ -101,8 +99,8 @@ def crown_distance(prob: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floa
     far = _relaxed(hair, np.where(hair & (height <= ROOTS), 0.0, np.inf), _step_costs(*orientation(pixels, shape)))
     reached = np.isfinite(far)
     far = np.where(reached, far / max(float(np.quantile(far[reached], 0.98)), 1.0), height)
-    weight = cv2.GaussianBlur(hair.astype(np.float64), (0, 0), 2.5) + 1e-9
-    near = cv2.GaussianBlur(np.where(hair, np.minimum(far, 1.0), 0.0), (0, 0), 2.5) / weight
+    weight = _blurred(hair.astype(np.float64), 2.5) + 1e-9
+    near = _blurred(np.where(hair, np.minimum(far, 1.0), 0.0), 2.5) / weight
     return np.where(weight > 1e-3, near, height)
 
 
@@ -123,22 +121,25 @@ def streaks(prob: NDArray[np.float32], pixels: NDArray[np.uint8], density: float
 
     shape = within(pixels.shape[:2], STREAK_CELLS)
     grey = _resized(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY), shape)
-    strands = grey - cv2.GaussianBlur(grey, (0, 0), 3.0)
+    strands = grey - _blurred(grey, 3.0)
     inside = np.flatnonzero(_resized(prob, shape) > 0.5)
     strength = np.zeros(shape)
     if not inside.size:
         return strength
     grey = _resized(cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY), shape)
-    strands = grey - cv2.GaussianBlur(grey, (0, 0), 3.0)
+    strands = grey - _blurred(grey, 3.0)
     source = np.random.default_rng(0).standard_normal(shape) + strands / max(float(strands.std()), 1.0)
     total = _along(source, *orientation(pixels, shape), inside)
     limit, half = float(np.quantile(total, 1.0 - density)), 0.8 * float(total.std())
     strength.ravel()[inside] = smoothstep(total, limit - half, limit + half)
-    return cv2.GaussianBlur(strength, (0, 0), 0.7)
+    return _blurred(strength, 0.7)
 
 
 def inner_layer(prob: NDArray[np.float32], distance: Floats) -> Floats:
-    """Say how much of each place is the lower layer: towards the middle of the hair's width, and not near the crown.
+    """Say how much of each place is the lower layer.
+
+    That is what lies towards the middle of the hair's width, away from the crown, and not above the face: from the row
+    on in which the middle is not hair, if there is one.
 
     Args:
         prob: float32 (mh, mw) in [0, 1].
@@ -150,16 +151,18 @@ def inner_layer(prob: NDArray[np.float32], distance: Floats) -> Floats:
     import cv2
 
     hair = _resized(prob, distance.shape) > 0.5
-    columns = np.arange(hair.shape[1])
-    found = hair.any(axis=1)
-    if not found.any():
+    rows, columns = np.arange(hair.shape[0]), np.arange(hair.shape[1])
+    found = np.flatnonzero(hair.any(axis=1))
+    if not found.size:
         return np.zeros(hair.shape)
-    left = np.where(found, hair.argmax(axis=1), 0)
-    right = np.where(found, hair.shape[1] - 1 - hair[:, ::-1].argmax(axis=1), 0)
-    edges = np.stack([np.interp(np.arange(len(found)), np.flatnonzero(found), one[found]) for one in (left, right)])
-    left, right = cv2.GaussianBlur(edges, (19, 1), 3.0)[:, :, None]
+    first, last = hair.argmax(axis=1), hair.shape[1] - 1 - hair[:, ::-1].argmax(axis=1)
+    edges = np.stack([np.interp(rows, found, one[found]) for one in (first, last)])
+    face = ~hair[rows, np.rint(edges.mean(axis=0)).astype(int)] & hair.any(axis=1)
+    below = np.maximum.accumulate(face) if face.any() else np.ones_like(face)
+    left, right, low = cv2.GaussianBlur(np.vstack([edges, below]), (19, 1), 3.0)[:, :, None]
     outer = np.abs(2 * columns - left - right) / np.maximum(right - left, 1.0)
-    return smoothstep(1.0 - outer, 0.2, 0.5) * smoothstep(distance, 0.3, 0.6)
+    inner: Floats = smoothstep(1.0 - outer, 0.2, 0.5) * smoothstep(distance, 0.3, 0.6) * low
+    return inner
 
 
 def within(size: tuple[int, ...], cells: int) -> tuple[int, int]:
@@ -171,7 +174,16 @@ def within(size: tuple[int, ...], cells: int) -> tuple[int, int]:
 def _resized(plane: Any, shape: tuple[int, ...]) -> Floats:
     import cv2
 
-    return cv2.resize(np.asarray(plane, np.float64), shape[::-1], interpolation=cv2.INTER_AREA).reshape(shape)
+    resized: Any = cv2.resize(np.asarray(plane, np.float64), shape[::-1], interpolation=cv2.INTER_AREA)
+    smaller: Floats = resized.reshape(shape)
+    return smaller
+
+
+def _blurred(plane: Floats, sigma: float) -> Floats:
+    import cv2
+
+    blurred: Floats = cv2.GaussianBlur(plane, (0, 0), sigma)  # type: ignore[assignment]
+    return blurred
 
 
 def _along(source: Floats, cos: Floats, sin: Floats, places: NDArray[np.intp]) -> NDArray[np.float32]:

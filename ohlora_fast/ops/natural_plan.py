@@ -29,6 +29,7 @@ and then is mixed with itself: OKLab + A·opacity·(dyed − OKLab).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -65,7 +66,8 @@ DULLED = 0.35
 SHINE = 1.4
 """Above a dye's own lightness its chroma begins to fall later by this factor: hair lets light through."""
 WARM = (0.09, 0.2)
-"""What remains of a pigment that bleach lifts, a and b for each unit of lightness: orange to yellow."""
+"""Orange to yellow, a and b for each unit of lightness between hair and dye: what is left of a pigment that is lifted
+halfway; of one that is not lifted at all, or fully, nothing shows."""
 
 
 class Mixture(NamedTuple):
@@ -98,12 +100,16 @@ class Mixture(NamedTuple):
 
     @classmethod
     def unpacked(cls, row: Floats) -> Mixture:
+        """Read one from its row.
+
+        Example:
+            >>> mixture = Mixture(1, 0, 1, 0, 0, 0, 0, 0, np.zeros(3), np.zeros(3), np.ones((2, 3)))
+            >>> Mixture.unpacked(mixture.packed()).stops.tolist()
+            [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
         """
-        >>> mixture = Mixture(1, 0, 1, 0, 0, 0, 0, 0, np.zeros(3), np.zeros(3), np.ones((2, 3)))
-        >>> Mixture.unpacked(mixture.packed()).stops.tolist()
-        [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
-        """
-        return cls(*row[:8].tolist(), row[8:11], row[11:14], row[14:].reshape(-1, 3))
+        height, grad_height, strength, lift, warmth, flow, density, under = row[:8].tolist()
+        heights, mix, accents = (height, grad_height), (strength, lift, warmth), (flow, density, under)
+        return cls(*heights, *mix, *accents, row[8:11], row[11:14], row[14:].reshape(-1, 3))
 
     @property
     def by_rows(self) -> bool:
@@ -111,10 +117,13 @@ class Mixture(NamedTuple):
         return not (self.flow or self.density or self.under)
 
 
-class Plan(NamedTuple):
-    """Attributes:
-    table: float32 (N, R, COLUMNS), R dyes a sample.
-    index: uint16 (N, H, W), which one a pixel takes; None: row y takes dye y, and R is H.
+@dataclass(frozen=True)
+class Plan:
+    """The dyes of a batch.
+
+    Attributes:
+        table: float32 (N, R, COLUMNS), R dyes a sample.
+        index: uint16 (N, H, W), which one a pixel takes; None: row y takes dye y, and R is H.
     """
 
     table: NDArray[np.float32]
@@ -199,9 +208,8 @@ def _by_pixels(
         wide = cv2.resize(np.asarray(plane, np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
         return np.rint(np.clip(wide, 0, 1) * (count - 1)).astype(np.uint16).reshape(size)
 
-    distance = crown_distance(prob, pixels) if mixture.flow or mixture.under else None
-    along = np.broadcast_to(way[:, None], size) if not mixture.flow else distance
-    index = levels(along, LEVELS)
+    distance = crown_distance(prob, pixels) if mixture.flow or mixture.under else np.zeros((1, 1))
+    index = levels(distance if mixture.flow else np.broadcast_to(way[:, None], size), LEVELS)
     grids: list[Any] = [np.zeros(1), np.zeros(1), np.linspace(0, 1, LEVELS)]
     if mixture.density:
         index += levels(streaks(prob, pixels, mixture.density), ACCENTS) * np.uint16(LEVELS)
@@ -228,10 +236,10 @@ def _table(mixture: Mixture, mean: float, way: Floats, streak: Floats, under: Fl
     light = np.minimum(ratio, 1 / ratio) ** 0.5
     room = max(1.0 - mean, 1e-3)
     knee = np.maximum(light * room / np.maximum(1.0 - level, 1e-3) - 1.0, 0.0) / room
-    lifted = mixture.warmth * np.maximum(level - mean, 0.0)
+    warm = mixture.warmth * 4 * mixture.lift * (1 - mixture.lift) * np.maximum(paint - mean, 0.0)
     columns = [
         amount * mixture.strength, np.full_like(way, mean), level, dark, light, knee,
-        target[:, 1] + lifted * WARM[0], target[:, 2] + lifted * WARM[1],
+        target[:, 1] + warm * WARM[0], target[:, 2] + warm * WARM[1],
         1 / paint, SHINE / (1 - paint), np.full_like(way, DULLED / room), np.zeros_like(way),
     ]  # fmt: skip
     return np.stack(columns, axis=1).astype(np.float32)

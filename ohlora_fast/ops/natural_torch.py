@@ -78,7 +78,7 @@ def natural_gradients(grad: Tensor, image: Tensor, prob: Tensor, packed: Tensor)
     """Gradients of image and map of `natural_torch`, given that of its result, all floating point."""
     plan = plan_tensors(image, prob, packed)
     # Inside an operation autograd itself is switched off; its functional form is not.
-    _, pull = torch.func.vjp(lambda pixels, maps: _planned(pixels, maps, *plan), image.detach(), prob.detach())
+    pull = torch.func.vjp(lambda pixels, maps: _planned(pixels, maps, *plan), image.detach(), prob.detach())[1]
     image_grad, prob_grad = pull(grad)
     return image_grad.contiguous(), prob_grad.contiguous()
 

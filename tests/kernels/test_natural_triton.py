@@ -25,8 +25,8 @@ def dye(image, maps, packed):
 def test_close_to_the_reference():
     rng = np.random.default_rng(0)
     different = values = 0
-    for kind in range(8):
-        image = rng.integers(0, 256, (1, 130, 330, 3), dtype=np.uint8)
+    for kind in (0, 0, 3, 7):  # wide: the interpreter's time goes by the rows
+        image = rng.integers(0, 256, (1, 85, 1000, 3), dtype=np.uint8)
         maps = rng.random((1, 33, 40), dtype=np.float32) ** 0.3
         packed = POOLED["random_mixtures"](rng, 1, kind)
         difference = np.abs(dye(image, maps, packed).astype(int) - natural_numpy(image, maps, packed))

@@ -74,5 +74,13 @@ def test_the_inner_layer_is_low_and_in_the_middle():
     assert inner[70, 2] == inner[70, 77] == inner[5, 40] == 0
 
 
+def test_a_fringe_is_no_inner_layer():
+    prob = np.zeros((80, 80), np.float32)
+    prob[5:40] = prob[:, 10:30] = prob[:, 50:70] = 1
+    inner = inner_layer(prob, np.ones((80, 80)))
+    assert inner[20, 40] < 0.01
+    assert inner[70, 28] == 1
+
+
 def test_smoothstep_of_one_edge_is_a_step():
     assert smoothstep(np.array([0.4, 0.5]), 0.5, 0.5).tolist() == [0.0, 1.0]
