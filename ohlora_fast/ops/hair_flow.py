@@ -34,6 +34,8 @@ ACROSS = 3.0
 """A step across the strands counts as this many along them."""
 ROOTS = 0.1
 """Hair in this share of its height, from the top, is where distances begin."""
+STRONGEST = 0.85
+"""A streak's middle: some of the hair around it is always seen."""
 REACH = 40
 """Cells that a streak runs either way."""
 
@@ -130,8 +132,8 @@ def streaks(prob: NDArray[np.float32], pixels: NDArray[np.uint8], density: float
     strands = grey - _blurred(grey, 3.0)
     source = np.random.default_rng(0).standard_normal(shape) + strands / max(float(strands.std()), 1.0)
     total = _along(source, *orientation(pixels, shape), inside)
-    limit, half = float(np.quantile(total, 1.0 - density)), 0.8 * float(total.std())
-    strength.ravel()[inside] = smoothstep(total, limit - half, limit + half)
+    limit, half = float(np.quantile(total, 1.0 - density)), float(total.std())
+    strength.ravel()[inside] = STRONGEST * smoothstep(total, limit - half, limit + half)
     return _blurred(strength, 0.7)
 
 
@@ -139,7 +141,7 @@ def inner_layer(prob: NDArray[np.float32], distance: Floats) -> Floats:
     """Say how much of each place is the lower layer.
 
     That is what lies towards the middle of the hair's width, away from the crown, and not above the face: from the row
-    on in which the middle is not hair, if there is one.
+    on in which the middle, having been hair, is none any more, if there is one.
 
     Args:
         prob: float32 (mh, mw) in [0, 1].
@@ -157,7 +159,8 @@ def inner_layer(prob: NDArray[np.float32], distance: Floats) -> Floats:
         return np.zeros(hair.shape)
     first, last = hair.argmax(axis=1), hair.shape[1] - 1 - hair[:, ::-1].argmax(axis=1)
     edges = np.stack([np.interp(rows, found, one[found]) for one in (first, last)])
-    face = ~hair[rows, np.rint(edges.mean(axis=0)).astype(int)] & hair.any(axis=1)
+    middle = hair[rows, np.rint(edges.mean(axis=0)).astype(int)]
+    face = np.maximum.accumulate(middle) & ~middle & hair.any(axis=1)
     below = np.maximum.accumulate(face) if face.any() else np.ones_like(face)
     left, right, low = cv2.GaussianBlur(np.vstack([edges, below]), (19, 1), 3.0)[:, :, None]
     outer = np.abs(2 * columns - left - right) / np.maximum(right - left, 1.0)
