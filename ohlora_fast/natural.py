@@ -34,9 +34,9 @@ class NaturalDye:
     """Settings of natural dyeing, for the argument `method` of `dye` and `apply_ombre`.
 
     Args:
-        stops: colours from where the dye begins to the tips: the name of a palette (`ohlora_fast.palettes.PALETTES`), a
-            colour (a CSS name, #rgb, #rrggbb: that very colour, where the ombre takes its hue alone), a hue in [0, 1],
-            or a sequence of colours and hues. None: the hue that `color` gives.
+        stops: colours from the middle of the fade to the tips: the name of a palette
+            (`ohlora_fast.palettes.PALETTES`), a colour (a CSS name, #rgb, #rrggbb: that very colour, where the ombre
+            takes its hue alone), a hue in [0, 1], or a sequence of colours and hues. None: the hue that `color` gives.
         strength: how much of the natural colour the dye covers, 0 to 1.
         lift: how far hair that is darker than the dye is lightened first, as bleach does, 0 (not at all: on black hair
             the dye shows as a tint) to 1 (to the dye's own lightness).

@@ -247,9 +247,11 @@ def _table(mixture: Mixture, mean: float, way: Floats, streak: Floats, under: Fl
 
 def _colors(mixture: Mixture, way: Floats, streak: Floats, under: Floats) -> tuple[Floats, Floats]:
     """Amounts (R,) and colours (R, 3) of the gradient, the undercolour over it, and highlights over both."""
-    start = 1.0 - mixture.height
-    amount = smoothstep(way, start, start + mixture.height * mixture.grad_height) * (mixture.height > 0)
-    place = np.clip((way - start) / max(mixture.height, 1e-9), 0.0, 1.0) * (len(mixture.stops) - 1)
+    start, fade = 1.0 - mixture.height, mixture.height * mixture.grad_height
+    amount = smoothstep(way, start, start + fade) * (mixture.height > 0)
+    # The first stop lies in the middle of the fade: at its beginning nobody would see it.
+    place = np.clip((way - start - fade / 2) / max(mixture.height - fade / 2, 1e-9), 0.0, 1.0)
+    place *= len(mixture.stops) - 1
     color = np.stack([np.interp(place, np.arange(len(mixture.stops)), one) for one in mixture.stops.T], axis=1)
     color *= amount[:, None]
     for layer, share in ((mixture.undercolor, under), (mixture.highlight, streak)):
