@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["NaturalDye", "natural_dye", "natural_work", "pack_natural"]
 
 DIRECTIONS = ("vertical", "flow")
-METHODS = ("seed", "natural")
 NO_COLOR = np.zeros(3)
 
 
@@ -87,21 +86,21 @@ class NaturalDye:
         return True, colors[0]
 
 
-def natural_dye(method: str | NaturalDye) -> NaturalDye | None:
-    """Give the settings that a method asks for; None for the seed's ombre.
+def natural_dye(method: str | NaturalDye) -> NaturalDye:
+    """Give the settings that a method other than "seed" asks for.
 
     Raises:
-        InputError: it is neither "seed" nor "natural" nor a `NaturalDye`.
+        InputError: it is neither "natural" nor a `NaturalDye`.
 
     Example:
-        >>> natural_dye("natural") == NaturalDye(), natural_dye("seed")
-        (True, None)
+        >>> natural_dye("natural") == NaturalDye()
+        True
     """
     if isinstance(method, NaturalDye):
         return method
-    if method not in METHODS:
+    if method != "natural":
         raise InputError(f"method: got {method!r}, allowed are 'seed', 'natural' and a NaturalDye")
-    return NaturalDye() if method == "natural" else None
+    return NaturalDye()
 
 
 def pack_natural(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from .errors import InputError
-from .natural import NaturalDye, natural_dye, natural_work
 from .ops.ombre_op import (
     BACKENDS,
     available_backends,
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from .natural import NaturalDye
 
     Setting = float | Sequence[float] | NDArray[Any]
     Settings = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -125,7 +126,6 @@ def apply_ombre(
     if backend not in ("auto", *BACKENDS):
         raise InputError(f"backend: got {backend!r}, allowed are 'auto', {', '.join(map(repr, BACKENDS))}")
     check_threads(threads)
-    natural = natural_dye(method)
     tensor = is_tensor(image)
     images: Any = as_batch(image)
     count = len(images)
@@ -139,7 +139,7 @@ def apply_ombre(
         _settings("ombre_height", ombre_height, count),
         _settings("ombre_grad_height", ombre_grad_height, count),
     )
-    work = _seed_work(settings) if natural is None else natural_work(natural, *settings)
+    work = _seed_work(settings) if method == "seed" else _natural_work(method, settings)
     if tensor:
         out = _dye_tensors(images, maps, work, backend, threads)
     else:
@@ -236,6 +236,12 @@ def _seed_work(settings: Settings) -> Work:
             "cuda": ("ohlora_fast.ops.ombre_cuda", "ombre_cuda"),
         },
     )
+
+
+def _natural_work(method: str | NaturalDye, settings: Settings) -> Work:
+    from .natural import natural_dye, natural_work
+
+    return natural_work(natural_dye(method), *settings)
 
 
 def _dye_arrays(images: Any, maps: Any, work: Work, backend: str, threads: int | None) -> Any:

@@ -66,8 +66,8 @@ def dye_colors(stops: str | float | Sequence[str | float], name: str = "stops") 
         InputError: something else came.
 
     Example:
-        >>> dye_colors("rose-to-blue").shape, dye_colors(["#fff", 0.5]).round(2).tolist()
-        ((3, 3), [[1.0, -0.0, 0.0], [0.76, -0.12, -0.03]])
+        >>> dye_colors("rose-to-blue").shape, dye_colors(["#f00", 0.5]).round(2).tolist()
+        ((3, 3), [[0.63, 0.22, 0.13], [0.76, -0.12, -0.03]])
     """
     if isinstance(stops, str):
         stops = PALETTES.get(stops.strip().lower()) or stops.split(",")
@@ -83,7 +83,7 @@ def hue_dyes(color: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Example:
         >>> hue_dyes(np.array([0.0, 0.9])).round(2).tolist()
-        [[0.63, 0.15, 0.08], [0.64, 0.17, -0.04]]
+        [[0.63, 0.15, 0.08], [0.64, 0.17, -0.01]]
     """
     pure = to_oklab(hue_colors(color))
     lightness = LIGHTNESS[0] + LIGHTNESS[1] * pure[:, 0]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union
 import numpy as np
 
 from ohlora_fast.errors import InputError, NoHairWarning
-from ohlora_fast.natural import NaturalDye
 from ohlora_fast.ombre import Ombre, apply_ombre, as_batch, check_threads, has_hair, pack
 from ohlora_fast.ops.ombre_op import is_tensor
 from ohlora_fast.student import SIZE
@@ -22,6 +21,8 @@ from ohlora_fast.student.preprocess import squash, unsquash
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
+
+    from ohlora_fast.natural import NaturalDye
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Photo: TypeAlias = Union[Array, "Tensor", "Image.Image", str, Path]
