@@ -63,10 +63,10 @@ def orientation(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> tuple[Floa
     grey = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.float32)
     smooth = cv2.GaussianBlur(grey, (0, 0), 1.0)
     right, down = cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)
-    spread = max(pixels.shape[:2]) / 100 + 1
+    spread = max(shape) / 100 + 1
 
     def around(product: Any) -> Floats:
-        return _resized(cv2.GaussianBlur(product, (0, 0), spread), shape)
+        return _blurred(_resized(product, shape), spread)
 
     # The least change is at a right angle to the largest: both double-angle components change their sign.
     difference, twice, energy = (
