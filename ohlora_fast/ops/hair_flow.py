@@ -13,20 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["crown_distance", "inner_layer", "orientation", "smoothstep", "streaks", "within"]
 
-
-def smoothstep(value: Any, low: float, high: float) -> Any:
-    """0 up to `low`, 1 from `high` on, smooth between; a step at `high` if the two are one.
-
-    Example:
-        >>> smoothstep(np.array([0.0, 0.5, 1.0]), 0.0, 1.0).tolist()
-        [0.0, 0.5, 1.0]
-    """
-    t = np.clip((value - low) / (high - low), 0.0, 1.0) if high > low else np.where(value >= high, 1.0, 0.0)
-    return t * t * (3.0 - 2.0 * t)
-
-
 FINE = 512
-"""The orientation of strands is read from pixels on a grid of at most this many a side, and smoothed to half of it."""
+"""The orientation of strands is read from pixels on a grid of at most this many a side."""
 STREAK_CELLS = 384
 DISTANCE_CELLS = 112
 """Cells on the longer side of the planes of streaks, and of distances."""
@@ -38,6 +26,17 @@ STRONGEST = 0.85
 """A streak's middle: some of the hair around it is always seen."""
 REACH = 40
 """Cells that a streak runs either way."""
+
+
+def smoothstep(value: Any, low: float, high: float) -> Any:
+    """0 up to `low`, 1 from `high` on, smooth between; a step at `high` if the two are one.
+
+    Example:
+        >>> smoothstep(np.array([0.0, 0.5, 1.0]), 0.0, 1.0).tolist()
+        [0.0, 0.5, 1.0]
+    """
+    t = np.clip((value - low) / (high - low), 0.0, 1.0) if high > low else np.where(value >= high, 1.0, 0.0)
+    return t * t * (3.0 - 2.0 * t)
 
 
 def orientation(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> tuple[Floats, Floats]:
@@ -69,12 +68,8 @@ def orientation(pixels: NDArray[np.uint8], shape: tuple[int, int]) -> tuple[Floa
         return _blurred(_resized(product, shape), spread)
 
     # The least change is at a right angle to the largest: both double-angle components change their sign.
-    difference, twice, energy = (
-        around(down * down - right * right),
-        around(-2 * right * down),
-        around(right**2 + down**2),
-    )
-    return difference / (energy + 1.0), twice / (energy + 1.0)
+    energy = around(right**2 + down**2) + 1.0
+    return around(down**2 - right**2) / energy, around(-2 * right * down) / energy
 
 
 def crown_distance(prob: NDArray[np.float32], pixels: NDArray[np.uint8]) -> Floats:

@@ -1,7 +1,7 @@
 """What natural dyeing settles before any pixel is touched: for each sample a table of dyes, and who takes which.
 
-All of it is float64 NumPy on the CPU, on a few thousand sampled pixels and on maps of at most 256 cells a side, and
-shared by every backend: these differ in the arithmetic of pixels alone. Everything here trusts its arguments.
+All of it is float64 NumPy on the CPU, on sampled pixels and on planes of at most 512 a side, and shared by every
+backend: these differ in the arithmetic of pixels alone. Everything here trusts its arguments.
 
 A row of a table is one dye, for one height of the gradient and one mix of colours:
 
@@ -24,7 +24,15 @@ A pixel of OKLab (L, A, B), d = L − M above the mean, becomes, before the amou
     c  = min(u·L', v·(1 − L')) · (1 − s·max(d, 0))
     (L', c·a, c·b)
 
-and then is mixed with itself: OKLab + A·opacity·(dyed − OKLab).
+and then is mixed with itself: OKLab + A·opacity·(dyed − OKLab). Out of the settings and M, at least 0.05, come::
+
+    T    = clip(the dye's lightness, 0.03, 0.97)
+    N    = M + lift·(T − M) if T > M else T
+    p    = min(N / M, 3)
+    g    = sqrt(min(N / M, M / N))
+    k    = max(g·(1 − M) / (1 − N) − 1, 0) / (1 − M)
+    s    = 0.35 / (1 − M)
+    a, b = the dye's + warmth·4·lift·(1 − lift)·max(T − M, 0)·(0.09, 0.2)
 """
 
 from __future__ import annotations
