@@ -100,7 +100,8 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
     install, _, command = demo.partition(" && ")
     run("bash", install, root)
     run("bash", command, work)
-    guides = [block for name in ("guide", "sets", "animate", "video") for block in blocks(root / "docs" / f"{name}.md")]
+    names = ("guide", "natural", "sets", "animate", "video")
+    guides = [block for name in names for block in blocks(root / "docs" / f"{name}.md")]
     for language, text in [*found, *guides]:
         if text not in setups:
             run(language, text, root if text.startswith(SETUP) else work)

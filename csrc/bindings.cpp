@@ -4,7 +4,9 @@
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <optional>
 
+#include "natural.hpp"
 #include "ombre.hpp"
 #include "planes.hpp"
 #include "readout.hpp"
@@ -19,6 +21,7 @@ namespace {
 
 using Bytes = py::array_t<std::uint8_t, py::array::c_style | py::array::forcecast>;
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using Indices = py::array_t<std::uint16_t, py::array::c_style | py::array::forcecast>;
 using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 // Chosen once, at import.
@@ -46,6 +49,18 @@ py::array_t<std::uint8_t> ombre(const py::array_t<std::uint8_t>& image, const Fl
         ohlora::ombre(images, maps, settings, to, threads, kernels().ombre);
     }
     return out;
+}
+
+void natural(const py::array_t<std::uint8_t>& image, const Floats& prob, const Floats& table,
+             const std::optional<Indices>& index, const Floats& decode, py::array_t<std::uint8_t>& out, int threads) {
+    const ohlora::NaturalPhoto photo{image.data(), extent(image, 0), extent(image, 1), extent(image, 2),
+                                     image.strides(0), prob.data(), table.data(), index ? index->data() : nullptr,
+                                     decode.data()};
+    std::uint8_t* to = out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        ohlora::dye_naturally(photo, to, threads, kernels().natural);
+    }
 }
 
 py::array_t<float> resize_maps(const Floats& prob, int height, int width, int threads) {
@@ -162,6 +177,10 @@ PYBIND11_MODULE(_core, module) {
                py::arg("to_rgb"), py::arg("to_yuv"), py::arg("zero"), py::arg("shift"), py::arg("bits"),
                py::arg("threads"), "In place: uint8 or uint16 planes with contiguous rows; float32 (H,W), (H,), (3,3), "
                "(3,3), (3,), (3,).");
+    module.def("natural", &natural, py::arg("image"), py::arg("prob"), py::arg("table"), py::arg("index"),
+               py::arg("decode"), py::arg("out"), py::arg("threads"),
+               "uint8 (H,W,3|4) with contiguous pixels, float32 (H,W), (R,12), uint16 (H,W) or None, float32 (256,) -> "
+               "out, contiguous, the photo's shape.");
     module.def("resize_maps", &resize_maps, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
                "float32 (N,h,w) -> float32 (N,height,width), bicubic, clipped to [0,1].");
     module.def("squash", &squash, py::arg("image"), py::arg("size"), py::arg("threads"),

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "natural_rows.hpp"
 #include "ombre_rows.hpp"
 #include "planes_rows.hpp"
 #include "readout_rows.hpp"
@@ -21,6 +22,7 @@ struct Kernels {
     const ReadoutRows& readout;
     const SquashRows& squash;
     const StyleRows& style;
+    const NaturalRows& natural;
 };
 
 // The levels compiled into this binary, lowest first.

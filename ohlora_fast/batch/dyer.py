@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any
 
 from ohlora_fast.batch.outbox import Outbox, filesystem, is_url, os_reason
@@ -64,7 +65,7 @@ class Dyer:
         self.threads = threads
         self.stylist = HairStylist(recipe.checkpoint, recipe.engine, recipe.device, threads)
         self.on_cpu = self.stylist.engine.device == "cpu"
-        self._together = None if self.on_cpu else Together(self.stylist.try_dye)
+        self._together = None if self.on_cpu else Together(partial(self.stylist.try_dye, method=recipe.method))
 
     def make(self, file: IO[bytes], name: str, outputs: Sequence[str] | None, settings: Settings) -> Made:
         """Make what the recipe asks for of one photo.
@@ -103,14 +104,14 @@ class Dyer:
         mask = mask_pixels(unsquash(prob[None], height, width, self.threads)[0], recipe.binary)
         made: dict[str, tuple[Any, Photo | None]] = {"mask": (mask, None)}
         if "dyed" in recipe.save:
-            made["dyed"] = stylist.dye_by_map(pixels, prob, *settings), photo
+            made["dyed"] = stylist.dye_by_map(pixels, prob, *settings, method=recipe.method), photo
         if "overlay" in recipe.save:
             made["overlay"] = overlay_pixels(pixels, mask), photo
         return [made[kind] for kind in recipe.save]
 
     def _dyed(self, pixels: Any, settings: Settings) -> Any:
         if self._together is None:
-            return self.stylist.dye(pixels, *settings)
+            return self.stylist.dye(pixels, *settings, method=self.recipe.method)
         dyed, has_hair = self._together(pixels, settings)
         if not has_hair:
             warnings.warn("no hair found; left unchanged", NoHairWarning, stacklevel=2)

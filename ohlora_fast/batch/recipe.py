@@ -6,11 +6,14 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import FORMATS, MAX_PIXELS
 from ohlora_fast.ombre import Ombre
+
+if TYPE_CHECKING:
+    from ohlora_fast.natural import NaturalDye
 
 Range: TypeAlias = float | tuple[float, float]
 
@@ -33,6 +36,7 @@ class Recipe:
         column: which one of Parquet and Arrow files holds the photos; None: the first of image, img, photo, picture,
             jpg and png, else the only one of bytes.
         checkpoint, engine, device: as of :class:`ohlora_fast.HairStylist`.
+        method: as of :meth:`ohlora_fast.HairStylist.dye`; where a `NaturalDye` has stops, `color` has no effect.
 
     Raises:
         InputError: a value is none of these.
@@ -58,6 +62,7 @@ class Recipe:
     checkpoint: str | None = None
     engine: str = "auto"
     device: str = "auto"
+    method: str | NaturalDye = "seed"
 
     def __post_init__(self) -> None:
         lows, highs = zip(*map(_ends, self._ranges()), strict=True)
@@ -70,6 +75,7 @@ class Recipe:
             raise InputError(f"save: got {self.save!r}, allowed are {', '.join(SAVES)}, each once")
         if self.suffix is not None and self.suffix.lower() not in FORMATS:
             raise InputError(f"suffix: got {self.suffix!r}, allowed are {', '.join(FORMATS)}")
+        self._dye()
         if self.quality is not None and not (type(self.quality) is int and 1 <= self.quality <= 100):
             raise InputError(f"quality: got {self.quality!r}, allowed is a whole number from 1 to 100")
 
@@ -87,7 +93,16 @@ class Recipe:
         weights = "" if self.checkpoint is None else hashlib.blake2b(_content(self.checkpoint)).hexdigest()
         rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, self.column)
         run = (weights, self.engine, self.device)
-        return hashlib.blake2b(json.dumps(rest + run).encode(), digest_size=12).hexdigest()
+        dye = self._dye()
+        method = () if dye is None else (repr(dye),)  # sets that were dyed before there were methods stay as they are
+        return hashlib.blake2b(json.dumps(rest + run + method).encode(), digest_size=12).hexdigest()
+
+    def _dye(self) -> NaturalDye | None:
+        if self.method == "seed":
+            return None
+        from ohlora_fast.natural import natural_dye
+
+        return natural_dye(self.method)
 
     def _ranges(self) -> tuple[Range, Range, Range]:
         return self.color, self.ombre_height, self.ombre_grad_height

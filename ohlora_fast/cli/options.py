@@ -42,6 +42,12 @@ def color_range(text: str) -> float | tuple[float, float]:
     return _range(text, color)
 
 
+def color_range_text(text: str) -> str:
+    """Text that `color_range` takes, as it came: what method reads it is not known yet."""
+    color_range(text)
+    return text
+
+
 def fraction_range(text: str) -> float | tuple[float, float]:
     """A number from 0 to 1, or LOW..HIGH."""
     return _range(text, fraction)
