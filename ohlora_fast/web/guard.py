@@ -15,33 +15,38 @@ POLICY = (
     b"object-src 'none'; form-action 'self'; base-uri 'self'; frame-ancestors 'none'"
 )
 HEADERS = ((b"content-security-policy", POLICY), (b"referrer-policy", b"no-referrer"))
-PICTURES = "/gradio_api/file="
+UNSTORED = (b"cache-control", b"no-store")
+FILES = "/gradio_api/file="
 
 
 class Guard:
-    """An ASGI layer: the browser is told to ask nothing of others and to store no picture.
+    """An ASGI layer: the browser is told to ask nothing of others, and gets no file but those that are shown.
+
+    What was uploaded is not given back, whatever it is; and Gradio is not to fetch `/file=https://…` for anybody.
 
     Args:
         app: what it lies around.
+        shown: the name of the folders whose files are given.
     """
 
-    def __init__(self, app: App) -> None:
+    def __init__(self, app: App, shown: str) -> None:
         self.app = app
+        self.shown = f"/{shown}/"
 
     async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        is_file = scope["path"].startswith(FILES)
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                stored = ((b"cache-control", b"no-store"),) if scope["path"].startswith(PICTURES) else ()
-                set_here = dict(HEADERS + stored)
-                others = [(name, value) for name, value in message["headers"] if name.lower() not in set_here]
-                message["headers"] = [*others, *set_here.items()]
+                own = dict((*HEADERS, UNSTORED) if is_file else HEADERS)
+                others = [(name, value) for name, value in message["headers"] if name.lower() not in own]
+                message["headers"] = [*others, *own.items()]
             await send(message)
 
-        if "=http" in scope["path"]:  # Gradio would fetch /file=https://… and /proxy=https://… for whoever asks
+        if (is_file and self.shown not in scope["path"]) or "=http" in scope["path"]:
             await guarded({"type": "http.response.start", "status": 404, "headers": []})
             await guarded({"type": "http.response.body", "body": b""})
             return

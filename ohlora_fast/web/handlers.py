@@ -44,8 +44,8 @@ class Handlers:
 
         `upload` is what Gradio's `FileData` holds, as it came from the browser.
         """
-        if upload is None:
-            return self._empty("")
+        if upload is None:  # as when the camera is chosen
+            return (gr.skip(),) * 6
         try:
             content, name = self._taken(upload)
             portrait = open_portrait(self.stylist, content, name, self.max_pixels)

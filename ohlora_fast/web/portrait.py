@@ -63,7 +63,8 @@ def open_portrait(stylist: HairStylist, content: bytes, name: str, max_pixels: i
         InputError: it is no photo that can be read, or has more than `max_pixels`, by the size its header states.
     """
     photo = decode_photo(io.BytesIO(content), name, max_pixels)
-    image = Image.fromarray(photo.pixels)
+    opaque = photo.pixels.shape[2] == 4 and bool((photo.pixels[..., 3] == 255).all())  # as from the camera
+    image = Image.fromarray(np.ascontiguousarray(photo.pixels[..., :3]) if opaque else photo.pixels)
     image.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
     preview = Photo(np.asarray(image), icc_profile=photo.icc_profile)
     whole = stylist.segment_map(photo.pixels)

@@ -15,9 +15,6 @@ from ohlora_fast.web.limits import Limits
 if TYPE_CHECKING:
     from ohlora_fast.stylist import HairStylist
 
-FOLDER = "GRADIO_TEMP_DIR"
-"""The environment variable by which Gradio is told where to put files."""
-
 
 @contextmanager
 def serve(
@@ -44,7 +41,7 @@ def serve(
     """
     limits = limits or Limits()
     port = _free_port(host, port)
-    with _files_of_gradio():
+    with _environment():
         try:
             from ohlora_fast.web.app import build_app
             from ohlora_fast.web.settings import launch_settings
@@ -74,15 +71,20 @@ def _free_port(host: str, port: int) -> int:
 
 
 @contextmanager
-def _files_of_gradio() -> Iterator[None]:
-    """Give Gradio a folder of its own, and remove it afterwards with whatever is left."""
-    before = os.environ.get(FOLDER)
+def _environment() -> Iterator[None]:
+    """Tell Gradio what only its environment can tell: to use a folder that goes afterwards, and to keep no statistics.
+
+    These it would draw up anew after each event, with pandas.
+    """
     with tempfile.TemporaryDirectory(prefix="ohlora-web-", ignore_cleanup_errors=True) as folder:
-        os.environ[FOLDER] = folder
+        settings = {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_CACHE_FREQUENCY": str(2**62)}
+        before = {name: os.environ.get(name) for name in settings}
+        os.environ.update(settings)
         try:
             yield
         finally:
-            if before is None:
-                del os.environ[FOLDER]
-            else:
-                os.environ[FOLDER] = before
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value

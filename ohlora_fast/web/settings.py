@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 from ohlora_fast.web.guard import Guard
 from ohlora_fast.web.limits import Limits
 from ohlora_fast.web.style import css
+from ohlora_fast.web.visitors import SHOWN
 
 
 def launch_settings(limits: Limits) -> dict[str, Any]:
@@ -24,7 +25,7 @@ def launch_settings(limits: Limits) -> dict[str, Any]:
         "css": css(),
         "max_file_size": limits.max_bytes,
         "state_session_capacity": limits.visitors,
-        "app_kwargs": {"middleware": [Middleware(Guard)]},
+        "app_kwargs": {"middleware": [Middleware(Guard, shown=SHOWN)]},
         "share": False,
         "enable_monitoring": False,
         "run_history": False,

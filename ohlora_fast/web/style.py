@@ -5,7 +5,7 @@ from __future__ import annotations
 from ohlora_fast.colors import PALETTE, hue_degree
 
 CSS = """
-.gradio-container { max-width: 1200px !important; }
+#photo img { visibility: hidden; }
 #color input[type=range]::-webkit-slider-runnable-track { background: var(--hues) !important; }
 #color input[type=range]::-moz-range-track { background: var(--hues) !important; }
 #palette { display: grid; grid-template-columns: repeat(auto-fit, minmax(90px, 1fr)); gap: 6px; }
@@ -14,6 +14,7 @@ CSS = """
   content: ""; width: 1.1em; height: 1.1em; margin-right: 7px; border-radius: 50%; background: var(--swatch);
   border: 1px solid rgba(0, 0, 0, 0.25); flex: none;
 }
+#message { padding: 0; }
 #message:not(:has([role=alert])) { display: none; }
 #message [role=alert] {
   padding: 10px 14px; border-radius: 8px; color: #7f1d1d; background: #fee2e2; border: 1px solid #fca5a5;

@@ -13,7 +13,10 @@ from uuid import uuid4
 
 from ohlora_fast.web.portrait import Portrait, encode_preview
 
-SHOWN = 2
+SHOWN = "shown"
+"""The folder in which the visits' own folders lie."""
+
+KEPT = 2
 """Pictures kept of those that were shown: the last one, and the one before, which may still be on its way."""
 
 
@@ -41,9 +44,9 @@ class Visit:
         return path
 
     def keep_shown(self, content: bytes, suffix: str) -> Path:
-        """Write a picture that stays until `SHOWN` others were shown after it."""
+        """Write a picture that stays until `KEPT` others were shown after it."""
         self._shown.append(self.keep(f"{uuid4().hex}{suffix}", content))
-        while len(self._shown) > SHOWN:
+        while len(self._shown) > KEPT:
             self._shown.pop(0).unlink(missing_ok=True)
         return self._shown[-1]
 
@@ -52,14 +55,14 @@ class Visitors:
     """The visits, each under its browser tab's key until it ends, is replaced, or was not used for too long.
 
     Args:
-        folder: where the visits' own folders are made.
+        folder: where `SHOWN` is made, with a folder for each visit.
         most: visits held at once; the one that was used longest ago makes room.
         idle: seconds without use after which a visit is forgotten, as soon as another begins.
         clock: tells the time in seconds.
     """
 
     def __init__(self, folder: Path, most: int, idle: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._folder = folder
+        self._folder = folder / SHOWN
         self._most = most
         self._idle = idle
         self._clock = clock
