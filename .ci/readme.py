@@ -2,7 +2,7 @@
 
     readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of two guides, in WORK
     readme.py test ROOT             set-up with the tests
-    readme.py tutorials ROOT WORK   every block of the tutorials, in WORK
+    readme.py tutorials ROOT WORK   every block of the tutorials and of the web page's guide, in WORK
     readme.py speed ROOT            write tables and charts of speed anew, from the results that their markers name
     readme.py check-speed ROOT      fail if these tables or charts are not those of the results
 
@@ -18,7 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 DOCUMENTS = ("README.md", "docs/performance.md")
-TUTORIALS = ("one-photo", "folder", "train", "ops")
+TUTORIALS = ("tutorials/one-photo", "tutorials/folder", "tutorials/train", "tutorials/ops", "web")
 IMAGES = Path("docs/images")
 SETUP = "pip install -c constraints.txt"
 
@@ -95,7 +95,7 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
         assert work is not None
         work.mkdir(parents=True)
         for name in TUTORIALS:
-            for language, text in blocks(root / "docs" / "tutorials" / f"{name}.md"):
+            for language, text in blocks(root / "docs" / f"{name}.md"):
                 run(language, text, work)
         return
     found = blocks(root / "README.md")

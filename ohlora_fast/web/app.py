@@ -92,7 +92,7 @@ def _lay_out(handlers: Handlers, limits: Limits) -> None:
     # The handler reads the file: Gradio would open it with Pillow before, and fail without saying why.
     photo.input(
         handlers.open, [photo, *controls[:4]], page,
-        preprocess=False, concurrency_id="dye", concurrency_limit=2, api_visibility="private",
+        preprocess=False, show_progress_on=photo, concurrency_id="dye", concurrency_limit=2, api_visibility="private",
     )  # fmt: skip
     gr.on(
         [one.change for one in controls], handlers.change, controls, [pair, message],

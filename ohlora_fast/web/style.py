@@ -8,8 +8,8 @@ CSS = """
 #photo img { visibility: hidden; }
 #color input[type=range]::-webkit-slider-runnable-track { background: var(--hues) !important; }
 #color input[type=range]::-moz-range-track { background: var(--hues) !important; }
-#palette { display: grid; grid-template-columns: repeat(auto-fit, minmax(90px, 1fr)); gap: 6px; }
-#palette button { min-width: 0; justify-content: flex-start; padding: 4px 8px; }
+#palette { display: grid; grid-template-columns: repeat(auto-fit, minmax(88px, 1fr)); gap: 6px; }
+#palette button { min-width: 0; justify-content: flex-start; padding: 4px 6px; }
 #palette button::before {
   content: ""; width: 1.1em; height: 1.1em; margin-right: 7px; border-radius: 50%; background: var(--swatch);
   border: 1px solid rgba(0, 0, 0, 0.25); flex: none;

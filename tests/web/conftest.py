@@ -22,7 +22,9 @@ def chromium():
     if CHROMIUM is None:
         pytest.skip("no Chromium on the path (on Debian: apt-get install chromium)")
     with playwright.sync_playwright() as running:
-        options = ["--use-fake-device-for-media-stream"] + ["--no-sandbox"] * (os.getuid() == 0)
+        options = ["--use-fake-device-for-media-stream"] + ["--no-sandbox"] * (
+            hasattr(os, "getuid") and os.getuid() == 0
+        )
         browser = running.chromium.launch(executable_path=CHROMIUM, args=options)
         yield browser
         browser.close()

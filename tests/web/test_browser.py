@@ -16,7 +16,7 @@ pytest.importorskip("gradio", reason="pip install 'ohlora-fast[web]'")
 
 from ohlora_fast.web import Limits, serve
 
-LIMITS = Limits(megapixels=2, megabytes=0.5)
+LIMITS = Limits(megapixels=3, megabytes=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +136,7 @@ def test_a_large_jpeg_is_shown_smaller_and_given_back_whole(tab, portrait_pixels
 HOSTILE = {
     "text.jpg": (b"I am no photo", "no picture"),
     "drawing.svg": (b'<svg xmlns="http://www.w3.org/2000/svg" onload="alert(1)"/>', "an SVG drawing"),
-    "huge.png": (png_of_size(30_000, 30_000), "30000×30000 = 900,000,000 pixels; allowed are at most 2,000,000"),
+    "huge.png": (png_of_size(30_000, 30_000), "30000×30000 = 900,000,000 pixels; allowed are at most 3,000,000"),
     "short.png": (png_of_size(300, 300)[:60], "corrupt"),
     "empty.png": (b"", "empty"),
     "<b onclick=x>.png": (b"\x89PNG", "no picture"),
