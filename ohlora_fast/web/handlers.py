@@ -87,7 +87,10 @@ class Handlers:
         visit = self.visitors.get(_key(request))
         if visit is None:
             return gr.skip(), _alert(GONE)
-        return self._pair(visit, Ombre(color, height, grad), view, patch), gr.skip()
+        try:
+            return self._pair(visit, Ombre(color, height, grad), view, patch), gr.skip()
+        except FileNotFoundError:  # the tab was closed in the meantime
+            return gr.skip(), _alert(GONE)
 
     def download(self, color: float, height: float, grad: float, patch: str, request: gr.Request) -> str:
         """Dye the photo in full size, and return the path of a file that the browser may fetch."""

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -14,8 +15,10 @@ pytest.importorskip("gradio", reason="pip install 'ohlora-fast[web]'")
 
 from ohlora_fast.cli import main
 from ohlora_fast.errors import InputError
+from ohlora_fast.stylist import HairStylist
 from ohlora_fast.web import Limits, serve
 
+OPEN, CHANGE = 0, 1
 SETTINGS = [0.5, 0.6, 0.5, "dyed"]
 
 
@@ -35,14 +38,32 @@ def fetch(url, data=None):
         return error.code, error.headers, error.read()
 
 
-def open_photo(url, path):
-    """Say that a photo was uploaded, as the page does, and return the outputs; None if that is refused."""
-    event = {"fn_index": 0, "session_hash": "abc", "data": [file_data(path), *SETTINGS]}
-    assert fetch(f"{url}gradio_api/queue/join", event)[0] == 200
-    lines = fetch(f"{url}gradio_api/queue/data?session_hash=abc")[2].decode().splitlines()
+def join(url, function, data, tab="abc"):
+    """Send an event as a tab of the page does; return the status of the answer."""
+    event = {"fn_index": function, "session_hash": tab, "data": data}
+    return fetch(f"{url}gradio_api/queue/join", event)[0]
+
+
+def outputs(url, tab="abc"):
+    """Wait for what comes of a tab's event; None if it failed."""
+    lines = fetch(f"{url}gradio_api/queue/data?session_hash={tab}")[2].decode().splitlines()
     messages = [json.loads(line.removeprefix("data: ")) for line in lines if line]
     done = next(message for message in messages if message["msg"] == "process_completed")
     return done["output"]["data"] if done["success"] else None
+
+
+def open_photo(url, path, tab="abc"):
+    """Say that a photo was uploaded, and return what comes of it."""
+    assert join(url, OPEN, [file_data(path), *SETTINGS], tab) == 200
+    return outputs(url, tab)
+
+
+def uploaded(photo, name):
+    """Put a photo where Gradio puts what is uploaded."""
+    upload = Path(os.environ["GRADIO_TEMP_DIR"], name * 64, "portrait.png")
+    upload.parent.mkdir()
+    upload.write_bytes(photo.read_bytes())
+    return upload
 
 
 def file_data(path):
@@ -57,9 +78,7 @@ def test_the_browser_is_told_to_ask_nothing_of_others(url):
 
 
 def test_an_upload_is_opened_and_gone(url, portrait):
-    upload = Path(os.environ["GRADIO_TEMP_DIR"], "0" * 64, "portrait.png")
-    upload.parent.mkdir()
-    upload.write_bytes(portrait.read_bytes())
+    upload = uploaded(portrait, "0")
     data = open_photo(url, upload)
     assert [Image.open(one["path"]).size for one in data[3]] == [(180, 200)] * 2
     assert not upload.parent.exists()
@@ -90,6 +109,39 @@ def test_an_upload_is_not_given_back(url):
 def test_what_the_page_does_not_need_is_off(url, path):
     status, _, body = fetch(url + path)
     assert status in (401, 403, 404) or json.loads(body) == {"named_endpoints": {}, "unnamed_endpoints": {}}
+
+
+def test_every_tab_has_a_photo_of_its_own(url, portrait, tmp_path):
+    small = tmp_path / "small.png"
+    Image.open(portrait).resize((90, 100)).save(small)
+    open_photo(url, uploaded(portrait, "1"), "one")
+    open_photo(url, uploaded(small, "2"), "two")
+    for tab, size in {"one": (180, 200), "two": (90, 100)}.items():
+        assert join(url, CHANGE, [0.9, 1.0, 0.5, "mask", "all"], tab) == 200
+        assert Image.open(outputs(url, tab)[0][1]["path"]).size == size
+
+
+def test_who_has_no_photo_is_told_so(url):
+    assert join(url, CHANGE, [0.9, 1.0, 0.5, "dyed", "all"], "three") == 200
+    assert "drop it again" in outputs(url, "three")[1]
+
+
+def test_more_than_may_wait_are_sent_away(portrait):
+    go_on = threading.Event()
+
+    class Slow(HairStylist):
+        def segment_map(self, image):
+            go_on.wait(60)
+            return super().segment_map(image)
+
+    with serve(port=0, stylist=Slow(threads=1), limits=Limits(queue=2)) as url:
+        tabs = "abcdefgh"
+        answers = [join(url, OPEN, [file_data(uploaded(portrait, tab)), *SETTINGS], tab) for tab in tabs]
+        go_on.set()
+        taken = [tab for tab, status in zip(tabs, answers, strict=True) if status == 200]
+        assert 2 <= len(taken) < len(tabs)
+        assert set(answers) == {200, 503}
+        assert all(outputs(url, tab) for tab in taken)
 
 
 def test_a_port_that_is_taken_is_one_line(stylist, capsys):
