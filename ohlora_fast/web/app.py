@@ -55,7 +55,7 @@ def build_app(stylist: HairStylist | None = None, limits: Limits | None = None) 
 def _lay_out(handlers: Handlers, limits: Limits) -> None:
     gr.Markdown(ABOUT)
     taken = f"JPEG, PNG, WebP, TIFF or BMP, up to {limits.megabytes:g} MB and {limits.megapixels:g} megapixels"
-    message = gr.HTML(elem_id="message")
+    message = gr.HTML(elem_id="message", padding=False)
     with gr.Column() as empty:
         photo = gr.Image(
             label=f"Photo: {taken}", type="filepath", sources=["upload", "webcam", "clipboard"], height=420,

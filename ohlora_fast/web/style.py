@@ -8,13 +8,13 @@ CSS = """
 #photo img { visibility: hidden; }
 #color input[type=range]::-webkit-slider-runnable-track { background: var(--hues) !important; }
 #color input[type=range]::-moz-range-track { background: var(--hues) !important; }
-#palette { display: grid; grid-template-columns: repeat(auto-fit, minmax(88px, 1fr)); gap: 6px; }
+#palette { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 6px; }
+@media (max-width: 480px) { #palette { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 #palette button { min-width: 0; justify-content: flex-start; padding: 4px 6px; }
 #palette button::before {
   content: ""; width: 1.1em; height: 1.1em; margin-right: 7px; border-radius: 50%; background: var(--swatch);
   border: 1px solid rgba(0, 0, 0, 0.25); flex: none;
 }
-#message { padding: 0; }
 #message:not(:has([role=alert])) { display: none; }
 #message [role=alert] {
   padding: 10px 14px; border-radius: 8px; color: #7f1d1d; background: #fee2e2; border: 1px solid #fca5a5;
