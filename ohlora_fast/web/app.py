@@ -24,6 +24,9 @@ Drop a portrait, or take one with the camera. It is held in memory by the comput
 close the tab.
 """
 VIEWS: tuple[View, ...] = ("dyed", "overlay", "mask")
+AT_ONCE = 2
+"""Photos that are worked on at the same time."""
+
 FETCH = "() => document.querySelector('#file').click()"
 
 
@@ -89,20 +92,17 @@ def _lay_out(handlers: Handlers, limits: Limits) -> None:
 
     controls: list[Any] = [color, height, grad, view, patch]
     page = [photo, empty, filled, pair, patch, message]
+    private: dict[str, Any] = {"api_visibility": "private"}
+    dyes = private | {"concurrency_id": "dye", "concurrency_limit": AT_ONCE}
     # The handler reads the file: Gradio would open it with Pillow before, and fail without saying why.
-    photo.input(
-        handlers.open, [photo, *controls[:4]], page,
-        preprocess=False, show_progress_on=photo, concurrency_id="dye", concurrency_limit=2, api_visibility="private",
-    )  # fmt: skip
+    photo.input(handlers.open, [photo, *controls[:4]], page, preprocess=False, show_progress_on=photo, **dyes)
+    changes = [one.change for one in controls]
     gr.on(
-        [one.change for one in controls], handlers.change, controls, [pair, message],
-        show_progress="hidden", trigger_mode="always_last", concurrency_id="dye", api_visibility="private",
-    )  # fmt: skip
+        changes, handlers.change, controls, [pair, message], show_progress="hidden", trigger_mode="always_last", **dyes
+    )
     for name, button in swatches.items():
-        button.click(None, None, color, js=f"() => {PALETTE[name]:.3f}", api_visibility="private")
-    other.click(handlers.forget, None, page, api_visibility="private")
+        button.click(None, None, color, js=f"() => {PALETTE[name]:.3f}", **private)
+    other.click(handlers.forget, None, page, **private)
     # A lane of its own: a large PNG takes seconds to encode, and nobody else's slider is to wait for that.
-    get.click(
-        handlers.download, [color, height, grad, patch], file,
-        concurrency_id="download", concurrency_limit=1, api_visibility="private",
-    ).success(None, js=FETCH, api_visibility="private")  # fmt: skip
+    made = get.click(handlers.download, [color, height, grad, patch], file, concurrency_limit=1, **private)
+    made.success(None, js=FETCH, **private)

@@ -37,7 +37,8 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        is_file = scope["path"].startswith(FILES)
+        path = scope["path"].replace("\\", "/")
+        is_file = path.startswith(FILES)
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -46,7 +47,7 @@ class Guard:
                 message["headers"] = [*others, *own.items()]
             await send(message)
 
-        if (is_file and self.shown not in scope["path"]) or "=http" in scope["path"]:
+        if (is_file and self.shown not in path) or "=http" in path:
             await guarded({"type": "http.response.start", "status": 404, "headers": []})
             await guarded({"type": "http.response.body", "body": b""})
             return

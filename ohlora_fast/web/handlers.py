@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,10 @@ class Handlers:
                 raise FileNotFoundError
             content = path.read_bytes()
             path.unlink()
-            path.parent.rmdir()
         except OSError:
             raise InputError(f"cannot read {path.name}: the upload is gone; please drop it again") from None
+        with suppress(OSError):  # the folder may hold the same photo under another name
+            path.parent.rmdir()
         return content, path.name
 
     def change(
