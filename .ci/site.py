@@ -1,4 +1,4 @@
-"""A hook of MkDocs: documents that lie outside docs/ become pages too, and links lead to pages."""
+"""For MkDocs: documents outside docs/ become pages too, links lead to pages, and docstrings are made Markdown."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import griffe
 from mkdocs.structure.files import File, Files
 
 PAGES = {
@@ -16,6 +17,8 @@ PAGES = {
     "ohlora_fast/student/bundled/MODEL_CARD.md": "model-card.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}
+EXAMPLE = re.compile(r"^( *)>>> .*(?:\n *\S.*)*", re.MULTILINE)
+ROLE = re.compile(r":(?:func|class|mod):`~?([^`]+)`")
 LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
 
 
@@ -41,3 +44,12 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
         return f"{image}[{text}]({here}{anchor})"
 
     return LINK.sub(turned, markdown)
+
+
+class Docstrings(griffe.Extension):
+    """Examples, which begin with `>>>` and end with an empty line, become blocks of code, and roles of Sphinx code."""
+
+    def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
+        if obj.docstring:
+            plain = ROLE.sub(r"`\1`", obj.docstring.value)
+            obj.docstring.value = EXAMPLE.sub(r"\1```pycon\n\g<0>\n\1```", plain)
