@@ -2,6 +2,7 @@
 
     readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of four guides, in WORK
     readme.py test ROOT             set-up with the tests
+    readme.py tutorials ROOT WORK   every block of the tutorials and of the web page's guide, in WORK
     readme.py speed ROOT            write tables and charts of speed anew, from the results that their markers name
     readme.py check-speed ROOT      fail if these tables or charts are not those of the results
 
@@ -17,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 DOCUMENTS = ("README.md", "docs/performance.md")
+TUTORIALS = ("tutorials/one-photo", "tutorials/folder", "tutorials/train", "tutorials/ops", "web")
 IMAGES = Path("docs/images")
 SETUP = "pip install -c constraints.txt"
 
@@ -36,7 +38,7 @@ def run(language: str, text: str, folder: Path) -> None:
     print(f"-- {language} in {folder}:\n{text}", flush=True)
     command = ["bash", "-euo", "pipefail", "-c", text] if language == "bash" else [sys.executable, "-c", text]
     if code := subprocess.run(command, cwd=folder, check=False).returncode:
-        sys.exit(f"this block of the README failed with exit code {code}")
+        sys.exit(f"this block failed with exit code {code}")
 
 
 def made_from_results(root: Path) -> dict[Path, bytes]:
@@ -88,6 +90,13 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
         return
     if what == "check-speed":
         check_speed(root)
+        return
+    if what == "tutorials":
+        assert work is not None
+        work.mkdir(parents=True)
+        for name in TUTORIALS:
+            for language, text in blocks(root / "docs" / f"{name}.md"):
+                run(language, text, work)
         return
     found = blocks(root / "README.md")
     setups = [text for language, text in found if language == "bash" and text.startswith(SETUP)]

@@ -17,12 +17,12 @@ namespace ohlora {
 // in LEVEL_SOURCES of CMakeLists.txt.
 struct Kernels {
     const char* name;
+    const NaturalRows& natural;
     const OmbreRows& ombre;
     const PlanesRows& planes;
     const ReadoutRows& readout;
     const SquashRows& squash;
     const StyleRows& style;
-    const NaturalRows& natural;
 };
 
 // The levels compiled into this binary, lowest first.

@@ -20,7 +20,7 @@ from ohlora_fast.cli.console import PROGRAM, complain, show_warning
 from ohlora_fast.errors import InputError
 
 SUBCOMMANDS = (
-    "dye", "animate", "segment", "video", "webcam", "download", "label", "demo", "gallery", "distill", "evaluate",
+    "dye", "animate", "segment", "video", "webcam", "web", "download", "label", "demo", "gallery", "distill", "evaluate",
     "export", "stylegan", "benchmark", "info",
 )  # fmt: skip
 

@@ -84,6 +84,17 @@ def count(text: str) -> int:
     return value
 
 
+def positive(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0")
+    return value
+
+
 def percent(text: str) -> int:
     """A whole number from 1 to 100."""
     if (value := count(text)) > 100:
