@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import InputError
+    from .functional import dye, segment
     from .ombre import Ombre, apply_ombre
     from .student.model import EffiSegNet
     from .stylist import HairStylist
 
 __version__ = "0.1.0"
 
-__all__ = ["EffiSegNet", "HairStylist", "InputError", "Ombre", "__version__", "apply_ombre"]
+__all__ = ["EffiSegNet", "HairStylist", "InputError", "Ombre", "__version__", "apply_ombre", "dye", "segment"]
 
 _HOME = {
     "EffiSegNet": ".student.model",
@@ -25,6 +26,8 @@ _HOME = {
     "InputError": ".errors",
     "Ombre": ".ombre",
     "apply_ombre": ".ombre",
+    "dye": ".functional",
+    "segment": ".functional",
 }
 
 

@@ -62,7 +62,7 @@ def require_openvino() -> Any:
         import openvino
     except ModuleNotFoundError:
         raise InputError(
-            'exporting to OpenVINO needs the openvino package: pip install "ohlora_fast[export,openvino]"'
+            'exporting to OpenVINO needs the openvino package: pip install "ohlora_fast[openvino]"'
         ) from None
     return openvino
 
