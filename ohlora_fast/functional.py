@@ -6,7 +6,7 @@ They share one `HairStylist`, made on first use.
 from __future__ import annotations
 
 import os
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -31,7 +31,7 @@ def default_stylist(checkpoint: str | None = None, threads: int | None = None) -
 
 # A forked process makes stylists of its own, since threads do not live on in it. It keeps those of its parent, whose
 # threads ONNX Runtime would wait for in vain if it let them go.
-@lru_cache(maxsize=None)
+@cache
 def _stylist_of(process: int, checkpoint: str | None, threads: int | None) -> HairStylist:
     return HairStylist(checkpoint, threads=threads)
 

@@ -55,7 +55,10 @@ def test_batches_equal_single_images(photo):
     [
         (np.full((9, 9, 3), 1.5), "image: got floats from 1.5 to 1.5, allowed are 0 to 1"),
         (np.full((9, 9, 3), np.nan), "got floats from nan"),
-        (np.zeros((9, 9, 3), np.int32), "image: got dtype int32, allowed is a NumPy array of uint8, float32 or float64"),
+        (
+            np.zeros((9, 9, 3), np.int32),
+            "image: got dtype int32, allowed is a NumPy array of uint8, float32 or float64",
+        ),
         ("photo.png", "image: got str"),
         (np.zeros((9, 9)), "image: got shape"),
         (np.zeros((0, 9, 3)), "image: got shape"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ohlora_fast.cli.options import fraction
 from ohlora_fast.errors import InputError
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2", "openvino": ".xml", "safetensors": ".safetensors"}
 OUTPUTS = ("map", "prob", "alpha", "mask", "dye")
 DESCRIPTION = """\
-Write a student as a file for another runtime. With `--with map` it is the student alone: uint8 photos (N, 224, 224, 3) in,
-the 224×224 map out, as .onnx or, for training on, as .safetensors. Otherwise the file takes photos of any size and number,
-and gives, at their size: prob, the hair probability; alpha, the ombre's opacity, clip(4·prob − 3, 0, 1); mask, 0 or 255 in
-uint8, cut at --threshold; dye, the dyed photo, its settings being inputs. Such a file is compared with this package's
-own result first, and written only if it agrees."""
+Write a student as a file for another runtime. With `--with map` it is the student alone: uint8 photos
+(N, 224, 224, 3) in, the 224×224 map out, as .onnx or, for training on, as .safetensors. Otherwise the file takes
+photos of any size and number, and gives, at their size: prob, the hair probability; alpha, the ombre's opacity,
+clip(4·prob − 3, 0, 1); mask, 0 or 255 in uint8, cut at --threshold; dye, the dyed photo, its settings being
+inputs. Such a file is compared with this package's own result first, and written only if it agrees."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -152,6 +152,7 @@ def write_pipeline(model: EffiSegNet, out: Path, output: str, args: argparse.Nam
     from ohlora_fast.export.pipeline import PipelineSettings
     from ohlora_fast.export.write import write_export
 
-    chosen = {"threshold": args.threshold, "layout": args.layout, "kind": args.dtype}
-    settings = PipelineSettings(output, **{name: value for name, value in chosen.items() if value is not None})
+    chosen: dict[str, Any] = {"threshold": args.threshold, "layout": args.layout, "kind": args.dtype}
+    given = {name: value for name, value in chosen.items() if value is not None}
+    settings = PipelineSettings(output, **given)  # type: ignore[arg-type]  # argparse knows the choices
     return str(write_export(model, out, settings, args.checkpoint or ()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +18,7 @@ class Artifact:
         run: runs the very bytes of `files` on arrays.
     """
 
-    files: Mapping[str, bytes]
+    files: dict[str, bytes]
     run: Run
 
     def write(self, path: Path) -> None:
@@ -31,6 +30,6 @@ class Artifact:
         Raises:
             InputError: a file cannot be written.
         """
-        for suffix, content in reversed(self.files.items()):
+        for suffix, content in reversed(list(self.files.items())):
             with written_whole(path.with_suffix(suffix)) as file:
                 file.write(content)

@@ -93,7 +93,9 @@ def judged(differences: Sequence[Array], output: str) -> Difference:
     Raises:
         InputError: they are more than `LIMITS` allows.
     """
-    result = Difference(max(float(one.max()) for one in differences), float(np.mean([one.mean() for one in differences])))
+    result = Difference(
+        max(float(one.max()) for one in differences), float(np.mean([one.mean() for one in differences]))
+    )
     largest, mean = LIMITS[output]
     if not (result.largest <= largest and result.mean <= mean):  # NaN is refused, too
         raise InputError(f"the export {result}; allowed are {largest} and {mean}: it was not written")
@@ -126,7 +128,9 @@ def portrait(height: int, width: int, seed: int = 0) -> Array:
     pixels = np.full((height, width, 3), (186.0, 197.0, 210.0))
     strands = 12 * np.sin(x * 160 + 9 * np.sin(y * 7))[..., None]
     shoulders = (y > 0.75) & (np.abs(x - 0.5) < 0.16 + 1.2 * (y - 0.75))
-    hair = (((x - 0.5) / 0.27) ** 2 + ((y - 0.36) / 0.3) ** 2 < 1) | ((np.abs(x - 0.5) < 0.27) & (y > 0.36) & (y < 0.78))
+    hair = (((x - 0.5) / 0.27) ** 2 + ((y - 0.36) / 0.3) ** 2 < 1) | (
+        (np.abs(x - 0.5) < 0.27) & (y > 0.36) & (y < 0.78)
+    )
     neck = (np.abs(x - 0.5) < 0.09) & (y > 0.55) & (y < 0.8)
     face = ((x - 0.5) / 0.17) ** 2 + ((y - 0.42) / 0.23) ** 2 < 1
     eyes = (np.abs(np.abs(x - 0.5) - 0.07) < 0.025) & (np.abs(y - 0.4) < 0.012)

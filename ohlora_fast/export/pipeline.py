@@ -99,9 +99,7 @@ class HairPipeline(nn.Module):
     torch.Size([2, 30, 40])
     """
 
-    def __init__(
-        self, model: EffiSegNet, settings: PipelineSettings, squash: Squash | None = None
-    ) -> None:
+    def __init__(self, model: EffiSegNet, settings: PipelineSettings, squash: Squash | None = None) -> None:
         super().__init__()
         self.student = FromBytes(model)
         self.settings = settings
@@ -129,9 +127,7 @@ class DyePipeline(HairPipeline):
 
     hues: Tensor
 
-    def __init__(
-        self, model: EffiSegNet, settings: PipelineSettings, squash: Squash | None = None
-    ) -> None:
+    def __init__(self, model: EffiSegNet, settings: PipelineSettings, squash: Squash | None = None) -> None:
         super().__init__(model, settings, squash)
         degrees = (np.arange(360) + 0.5) / 360
         self.register_buffer("hues", torch.from_numpy(hue_colors(degrees).astype(np.float32)))
@@ -145,9 +141,7 @@ class DyePipeline(HairPipeline):
         return dyed.permute(0, 2, 3, 1) if self.settings.layout == "nhwc" else dyed
 
 
-def make_pipeline(
-    model: EffiSegNet, settings: PipelineSettings, squash: Squash | None = None
-) -> HairPipeline:
+def make_pipeline(model: EffiSegNet, settings: PipelineSettings, squash: Squash | None = None) -> HairPipeline:
     """The module for these settings; arguments as of `HairPipeline`."""
     return (DyePipeline if settings.stage == "dye" else HairPipeline)(model, settings, squash)
 

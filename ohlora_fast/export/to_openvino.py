@@ -1,7 +1,7 @@
 """The pipeline as OpenVINO's intermediate representation: .xml for the graph and .bin for its weights.
 
-OpenVINO computes in float32 at most, the parameters of the dye included, and on some processors in bfloat16 unless it is
-told not to. The latter is too coarse for positions in a photo: compile with `PRECISION`.
+OpenVINO computes in float32 at most, the parameters of the dye included, and on some processors in bfloat16 unless it
+is told not to. The latter is too coarse for positions in a photo: compile with `PRECISION`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ def squash_by_matrices(planes: Tensor) -> Tensor:
 
 def triangle_weights(size: int, device: torch.device) -> Tensor:
     """What resizes `size` values to 224: float32 (224, size); bilinear, widened by the scale when shrinking."""
-    scale = torch.as_tensor(size, dtype=torch.float64, device=device) / SIZE  # a tensor, since the tracer follows no max()
+    scale = (
+        torch.as_tensor(size, dtype=torch.float64, device=device) / SIZE
+    )  # a tensor, since the tracer follows no max()
     centre = (torch.arange(SIZE, dtype=torch.float64, device=device)[:, None] + 0.5) * scale
     d = (centre - torch.arange(size, dtype=torch.float64, device=device) - 0.5).abs()
     weight = (1.0 - d / scale.clamp(min=1.0)).clamp(min=0.0)

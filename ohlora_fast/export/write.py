@@ -24,7 +24,7 @@ def write_export(
 
     Args:
         model: the student.
-        path: the file to write: ``.onnx``, ``.pt2`` (``torch.export``) or ``.xml`` (OpenVINO, with a ``.bin`` beside it).
+        path: the file to write: ``.onnx``, ``.pt2`` (``torch.export``) or ``.xml`` (OpenVINO, a ``.bin`` beside it).
         settings: what the file takes and gives.
         checkpoints: the files that the student comes from, for the metadata; none for the bundled weights.
 

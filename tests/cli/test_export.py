@@ -7,7 +7,9 @@ from ohlora_fast import HairStylist
 from ohlora_fast.cli import main
 
 
-def test_without_options_it_writes_the_student_alone_which_a_stylist_takes(portrait_pixels, capsys, monkeypatch, tmp_path):
+def test_without_options_it_writes_the_student_alone_which_a_stylist_takes(
+    portrait_pixels, capsys, monkeypatch, tmp_path
+):
     monkeypatch.chdir(tmp_path)
     assert main(["export"]) == 0
     said = capsys.readouterr().out

@@ -43,7 +43,9 @@ def test_each_call_draws_anew_and_a_seed_repeats(portrait_pixels, hair):
 
 
 def test_the_map_moves_with_the_image_where_it_is_told_to(portrait_pixels, hair):
-    pipeline = A.Compose([A.HorizontalFlip(p=1), OmbreHair(0.5, 1.0, 0.0, p=1)], additional_targets={"hair_prob": "mask"})
+    pipeline = A.Compose(
+        [A.HorizontalFlip(p=1), OmbreHair(0.5, 1.0, 0.0, p=1)], additional_targets={"hair_prob": "mask"}
+    )
     done = pipeline(image=portrait_pixels, hair_prob=hair)
     assert np.array_equal(done["hair_prob"], hair[:, ::-1])
     assert np.array_equal(done["image"], apply_ombre(portrait_pixels, hair, 0.5, 1.0, 0.0)[:, ::-1])
@@ -62,7 +64,9 @@ def test_masks_and_boxes_stay_and_floats_come_back_as_floats(portrait_pixels, ha
 def test_a_replay_dyes_another_image_by_its_own_map(portrait_pixels, hair):
     pipeline = A.ReplayCompose([OmbreHair(p=1)])
     done = pipeline(image=portrait_pixels, hair_prob=hair)
-    again = A.ReplayCompose.replay(done["replay"], image=portrait_pixels[:, ::-1].copy(), hair_prob=hair[:, ::-1].copy())
+    again = A.ReplayCompose.replay(
+        done["replay"], image=portrait_pixels[:, ::-1].copy(), hair_prob=hair[:, ::-1].copy()
+    )
     assert np.array_equal(again["image"], done["image"][:, ::-1])
 
 
@@ -83,7 +87,7 @@ def test_it_goes_to_worker_processes_and_into_configuration_files(portrait_pixel
 
 
 def test_ranges_are_checked():
-    with pytest.raises(InputError, match="color: got the range 0.6 to 0.4, allowed is the lower end first"):
+    with pytest.raises(InputError, match=r"color: got the range 0\.6 to 0\.4, allowed is the lower end"):
         OmbreHair(color=(0.6, 0.4))
-    with pytest.raises(InputError, match="ombre_height: got 1.5"):
+    with pytest.raises(InputError, match=r"ombre_height: got 1\.5"):
         OmbreHair(ombre_height=(0.5, 1.5))

@@ -80,5 +80,5 @@ def test_shape_and_dtype_stay(photos, hair, dtype):
 
 
 def test_ranges_are_checked():
-    with pytest.raises(InputError, match="color: got the range 0.6 to 0.4"):
+    with pytest.raises(InputError, match=r"color: got the range 0\.6 to 0\.4"):
         RandomOmbreHair(color=(0.6, 0.4))
