@@ -9,8 +9,8 @@ from ohlora_fast.errors import InputError
 DESCRIPTION = """\
 Report on a fine-tuning run: losses, AUROC and property scores over the epochs, and where they ended. With --compare,
 also how far each run's scores are from their targets (gender and quality 1, age and glass 0). RUN is a log (CSV) or the
-folder that holds it as log.csv. DIR gets report.html (one file that needs no other), report.md, and the pictures as PNG
-and SVG; an earlier report there is replaced."""
+folder that holds it as log.csv, of whose image grids a few are shown. DIR gets report.html (one file that needs no
+other), report.md, and the diagrams as PNG and SVG; an earlier report there is replaced."""
 
 
 def epochs(text: str) -> float:
@@ -42,8 +42,9 @@ def run(args: argparse.Namespace) -> int:
     """Write the report, print what it found, and return the exit code."""
     import shlex
 
+    from ohlora_fast.stylegan.comparison import compare, findings
     from ohlora_fast.stylegan.log import read_log
-    from ohlora_fast.stylegan.report import compare, findings, write_report
+    from ohlora_fast.stylegan.report import development, find_grids, write_report
 
     if args.compare_name and not args.compare:
         raise InputError("--compare-name: came without --compare, which names the run to compare with")
@@ -55,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
         ("--smooth", args.smooth), ("-o", args.out),
     ):  # fmt: skip
         command += [option, f"{value}"] if value is not None else []
-    page = write_report(args.out, log, other, args.smooth, shlex.join(command))
-    if other is not None:
-        print("\n".join(findings(log, other, compare(log, other))))
+    page = write_report(args.out, log, other, args.smooth, shlex.join(command), find_grids(args.log))
+    said = development(log) if other is None else findings(log, other, compare(log, other))
+    print("\n".join(said))
     print(f"report: {page}")
     return 0

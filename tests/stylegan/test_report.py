@@ -14,8 +14,10 @@ from PIL import Image
 
 from ohlora_fast.cli import main
 from ohlora_fast.errors import InputError
+from ohlora_fast.stylegan.comparison import TARGETS, compare, findings
+from ohlora_fast.stylegan.diagrams import draw, run_panels
 from ohlora_fast.stylegan.log import Log, read_log
-from ohlora_fast.stylegan.report import TARGETS, compare, draw, findings, run_panels, write_report
+from ohlora_fast.stylegan.report import find_grids, write_report
 
 pytest.importorskip("matplotlib")
 
@@ -160,6 +162,30 @@ def test_a_report_on_one_run_keeps_no_earlier_comparison(tmp_path: Path) -> None
     assert sorted(path.name for path in page.parent.iterdir()) == [
         "curves.png", "curves.svg", "report.html", "report.md",
     ]  # fmt: skip
+
+
+def test_a_run_tells_how_it_went_and_shows_its_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    (run / "samples").mkdir(parents=True)
+    small_log(run / "log.csv", epochs=10)
+    for step in range(0, 1000, 100):
+        grid = Image.new("RGB", (40, 40), (step // 4, 0, 0))
+        grid.save(run / "samples" / f"step-{step:06d}.png")
+    (run / "samples" / ".step-001000.png.part").write_bytes(b"half")
+    assert [path.stem for path in find_grids(run)] == ["step-000000", "step-000300", "step-000600", "step-000900"]
+    assert main(["stylegan", "report", str(run), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    assert "Score of gender, first to last tenth of the rows: 0.5000 to 1.4000; target 1, closer." in said
+    assert "Score of age, first to last tenth of the rows: 0.2000 to 0.2000; target 0, as far." in said
+    strip = np.asarray(Image.open(tmp_path / "out" / "images.jpg"))
+    row = strip[-24].astype(int)  # through the middle of the pictures
+    reds = row[row[:, 1] < 60][:, 0]
+    assert len(reds) > 4 * 30
+    assert set(range(0, 240, 75)) <= set(np.round(reds / 75).astype(int) * 75)
+    assert "images.jpg" in (tmp_path / "out" / "report.md").read_text()
+    assert "data:image/jpeg" in (tmp_path / "out" / "report.html").read_text()
+    main(["stylegan", "report", str(run / "log.csv"), "-o", str(tmp_path / "out")])
+    assert not (tmp_path / "out" / "images.jpg").exists()
 
 
 def test_names_are_text_wherever_they_come_from(tmp_path: Path) -> None:
