@@ -3,6 +3,8 @@
 import os
 import select
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -21,6 +23,16 @@ def test_bytes_are_dyed_as_by_a_stylist(photo):
     stylist = HairStylist()
     assert np.array_equal(ohlora_fast.dye(photo, 0.9, 0.8, 0.2), stylist.dye(photo, 0.9, 0.8, 0.2))
     assert np.array_equal(ohlora_fast.segment(photo), stylist.segment(photo))
+
+
+def test_bytes_are_dyed_without_pytorch():
+    program = (
+        "import sys, numpy, ohlora_fast\n"
+        "photo = numpy.zeros((60, 40, 3), numpy.uint8)\n"
+        "ohlora_fast.dye(photo, prob=numpy.ones((4, 4))), ohlora_fast.segment(photo)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

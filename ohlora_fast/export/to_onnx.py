@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ohlora_fast.export.artifact import Artifact
 from ohlora_fast.export.check import Array
-from ohlora_fast.export.pipeline import PipelineSettings, Squash, make_pipeline
+from ohlora_fast.export.pipeline import PipelineSettings, Squash, make_pipeline, whole_bytes
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.export import fold_pads, require_onnx, simplified
 from ohlora_fast.student.model import EffiSegNet
@@ -47,7 +47,7 @@ class SquashBytes(torch.autograd.Function):
 
 def squash_bytes(planes: Tensor) -> Tensor:
     """As `squash_twice`, for the tracer."""
-    pixels = planes if planes.dtype == torch.uint8 else planes.round().clamp(0, 255).to(torch.uint8)
+    pixels = planes if planes.dtype == torch.uint8 else whole_bytes(planes).to(torch.uint8)
     squashed: Tensor = SquashBytes.apply(pixels)
     return squashed
 

@@ -75,9 +75,7 @@ def squash_by_matrices(planes: Tensor) -> Tensor:
 
 def triangle_weights(size: int, device: torch.device) -> Tensor:
     """What resizes `size` values to 224: float32 (224, size); bilinear, widened by the scale when shrinking."""
-    scale = (
-        torch.as_tensor(size, dtype=torch.float64, device=device) / SIZE
-    )  # a tensor, since the tracer follows no max()
+    scale = torch.as_tensor(size, dtype=torch.float64, device=device) / SIZE  # as a number, tracing would fix max()
     centre = (torch.arange(SIZE, dtype=torch.float64, device=device)[:, None] + 0.5) * scale
     d = (centre - torch.arange(size, dtype=torch.float64, device=device) - 0.5).abs()
     weight = (1.0 - d / scale.clamp(min=1.0)).clamp(min=0.0)
