@@ -33,17 +33,15 @@ def export(model: EffiSegNet, settings: PipelineSettings, metadata: Mapping[str,
         InputError: the package ``openvino`` or ``onnx`` is not installed.
     """
     openvino = require_openvino()
-    graph = pipeline_onnx(model, settings, squash_by_matrices)
-    with tempfile.TemporaryDirectory() as folder:
-        source, saved = Path(folder) / "graph.onnx", Path(folder) / "graph.xml"
-        source.write_bytes(graph.SerializeToString())
-        converted = openvino.convert_model(source)
-        for key, value in metadata.items():
-            converted.set_rt_info(value, key.split("."))
-        openvino.save_model(converted, saved, compress_to_fp16=False)
-        del converted  # it maps the file, which Windows would not let go
-        files = {suffix: saved.with_suffix(suffix).read_bytes() for suffix in (".xml", ".bin")}
     core = openvino.Core()
+    # Not by `convert_model`, which reports to the vendor.
+    converted = core.read_model(pipeline_onnx(model, settings, squash_by_matrices).SerializeToString())
+    for key, value in metadata.items():
+        converted.set_rt_info(value, key.split("."))
+    with tempfile.TemporaryDirectory() as folder:
+        saved = Path(folder) / "graph.xml"
+        openvino.save_model(converted, saved, compress_to_fp16=False)
+        files = {suffix: saved.with_suffix(suffix).read_bytes() for suffix in (".xml", ".bin")}
     compiled = core.compile_model(core.read_model(files[".xml"], files[".bin"]), "CPU", PRECISION)
 
     def run(*inputs: Array) -> Array:

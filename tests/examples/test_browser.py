@@ -22,6 +22,7 @@ from ohlora_fast.ops.ombre_op import hue_colors
 from ohlora_fast.student.weights import load_student
 
 DEMO = Path(__file__).parents[2] / "examples" / "browser"
+NPM = shutil.which("npm")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
@@ -29,7 +30,7 @@ def missing():
     """What these tests lack here, or None."""
     if CHROMIUM is None:
         return "no Chromium (on Debian: apt-get install chromium)"
-    if shutil.which("npm") is None:
+    if NPM is None:
         return "no npm (on Debian: apt-get install npm)"
     return None
 
@@ -49,7 +50,7 @@ def site(tmp_path_factory):
     """The demo, set up as its README says, on a static server: its address."""
     folder = tmp_path_factory.mktemp("site") / "browser"
     shutil.copytree(DEMO, folder, ignore=shutil.ignore_patterns("node_modules", "hair.onnx"))
-    subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
+    subprocess.run([NPM, "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, check=True, timeout=300)
     write_export(load_student(), folder / "hair.onnx", PipelineSettings("alpha"))
     server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
