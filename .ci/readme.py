@@ -1,6 +1,6 @@
 """Run what the README and the guide tell people to type, so that it stays true.
 
-    readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of three guides, in WORK
+    readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of some guides, in WORK
     readme.py test ROOT             set-up with the tests
     readme.py speed ROOT            write tables and charts of speed anew, from the results that their markers name
     readme.py check-speed ROOT      fail if these tables or charts are not those of the results
@@ -100,7 +100,9 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
     install, _, command = demo.partition(" && ")
     run("bash", install, root)
     run("bash", command, work)
-    guides = [block for name in ("guide", "sets", "export") for block in blocks(root / "docs" / f"{name}.md")]
+    guides = [
+        block for name in ("guide", "sets", "animate", "export") for block in blocks(root / "docs" / f"{name}.md")
+    ]
     for language, text in [*found, *guides]:
         if text not in setups:
             run(language, text, root if text.startswith(SETUP) else work)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
-from pathlib import Path
 
 from ohlora_fast.cli.options import count
 from ohlora_fast.errors import InputError
@@ -52,15 +50,13 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ohlora_fast.cli.console import complain
-    from ohlora_fast.cli.plan import Naming, plan_jobs
+    from ohlora_fast.cli.plan import find_pictures
     from ohlora_fast.teacher.engines import open_teacher
     from ohlora_fast.teacher.soft_labels import plan_labels, write_labels
 
-    # The slash makes it a folder, whatever it is called; names within it come with the indices.
-    out = os.path.join(args.out, "") if args.out else ""
-    jobs = plan_jobs(args.images, out, Naming(unnamed, unnamed), args.recursive)
+    sources = find_pictures(args.images, args.out, args.recursive)
     teacher = open_teacher(args.teacher, args.hair_channel, args.input_range, args.activation, args.device)
-    asked, todo = plan_labels([job.source for job in jobs], args.out, teacher)
+    asked, todo = plan_labels(sources, args.out, teacher)
     failures: list[str] = []
     done = len(asked) - len(todo)
     bar = tqdm(total=len(asked), initial=done, unit="picture", file=sys.stderr, disable=None)
@@ -84,8 +80,3 @@ def run(args: argparse.Namespace) -> int:
         complain("error", failure)
     print(f"{args.out}: {done} of {len(asked)} labelled by {teacher.name}, {done - len(asked) + len(todo)} of them now")
     return 1 if failures else 0
-
-
-def unnamed(below: Path) -> tuple[Path, ...]:
-    """A picture's outputs are not called after it."""
-    return ()

@@ -52,6 +52,16 @@ def _range(text: str, one: Callable[[str], float]) -> float | tuple[float, float
     return ends
 
 
+def color_keys(text: str) -> tuple[float, ...]:
+    """`--color` of an animation: one or more as `color` takes, with colons between."""
+    return tuple(map(color, text.split(":")))
+
+
+def fraction_keys(text: str) -> tuple[float, ...]:
+    """Numbers from 0 to 1, with colons between."""
+    return tuple(map(fraction, text.split(":")))
+
+
 def count(text: str) -> int:
     """A whole number from 1 on; 200_000_000 may be written so."""
     try:
@@ -93,6 +103,47 @@ def add_file_options(parser: argparse.ArgumentParser, out_help: str) -> None:
     parser.add_argument(
         "--max-pixels", type=count, metavar="N", help="refuse larger pictures unread (default 178,956,970)"
     )
+
+
+def add_sweep_options(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of an ombre that move through an animation."""
+    group = parser.add_argument_group(
+        "ombre", "Each a value, or several with colons between, which are reached one after the other at even times."
+    )
+    group.add_argument(
+        "--color", type=color_keys, default=(0.0, 1.0), metavar="A:B:…",
+        help="0 to 1, CSS names or #rrggbb: the hue (default 0:1, once round)",
+    )  # fmt: skip
+    group.add_argument(
+        "--ombre-height", type=fraction_keys, default=(0.3, 1.0, 0.3), metavar="A:B:…",
+        help="how far up the colour goes, 0 to 1 (default 0.3:1:0.3)",
+    )  # fmt: skip
+    group.add_argument(
+        "--ombre-grad-height", type=fraction_keys, default=(0.5,), metavar="A:B:…",
+        help="share that fades in, 0 to 1 (default 0.5)",
+    )  # fmt: skip
+
+
+def add_animation_options(parser: argparse.ArgumentParser) -> None:
+    """Add how frames become a file."""
+    group = parser.add_argument_group("animation")
+    group.add_argument(
+        "--fps", type=frame_rate, default=20.0, metavar="X",
+        help="frames a second, above 0; of GIF and WebP up to 50, in whole 1/100 s (default 20)",
+    )  # fmt: skip
+    group.add_argument("--once", action="store_true", help="show a GIF or WebP once, not for ever")
+    group.add_argument("--dither", action="store_true", help="dither a GIF's colours (Floyd–Steinberg)")
+
+
+def frame_rate(text: str) -> float:
+    """Frames a second: above 0, and up to 1000."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0 and up to 1000")
+    return value
 
 
 def stylist_from(args: argparse.Namespace) -> HairStylist:

@@ -54,24 +54,18 @@ def plan_jobs(
             an output whatever they are called, an output that is one of the inputs, or one that exists and
             neither flag was given.
     """
-    if not all((out, *inputs)):
-        raise InputError("an empty name came as IMAGE or --out")
-    arguments = [path for text in inputs for path in _expanded(text)]
+    arguments, pictures = _found(inputs, out, recursive)
     folder = Path(out)
-    found = [pair for path in arguments for pair in _pictures(path, recursive, folder)]
-    sources = {os.path.abspath(source): (source, below) for source, below in found}
-    if not sources:
-        raise InputError(f"no pictures in {', '.join(inputs)}; looked for {', '.join(FORMATS)}")
-    several = len(sources) > 1 or any(path.is_dir() for path in arguments)
+    several = len(pictures) > 1 or any(path.is_dir() for path in arguments)
     slash = out.endswith(tuple(filter(None, (os.sep, os.altsep))))
     if folder.is_dir() or slash or not folder.suffix or (several and folder.suffix.lower() not in FORMATS):
         if folder.exists() and not folder.is_dir():
             raise InputError(f"--out: {out} came, which is a file; allowed is a folder, or a name like x.png")
-        jobs = _jobs_in_folder(list(sources.values()), folder, naming)
+        jobs = _jobs_in_folder(pictures, folder, naming)
     elif several:
         raise InputError(f"--out: the file {out} came for a folder or several pictures; allowed is a folder")
     else:
-        jobs = [Job(source, naming.as_file(folder)) for source, _ in sources.values()]
+        jobs = [Job(source, naming.as_file(folder)) for source, _ in pictures]
     _refuse_shared_outputs(jobs)
     _refuse_inputs_as_outputs(jobs)
     existing = [path for job in jobs for path in job.outputs if os.path.lexists(path)]
@@ -81,6 +75,27 @@ def plan_jobs(
         more = f" and {len(existing) - 1} more" if len(existing) > 1 else ""
         raise InputError(f"{existing[0]}{more} exists already; give --overwrite or --skip-existing")
     return jobs
+
+
+def find_pictures(inputs: Sequence[str], out: str, recursive: bool = False) -> list[Path]:
+    """The pictures that `plan_jobs` would find, absolute and each once; nothing from the folder OUT.
+
+    Raises:
+        InputError: no match, or no pictures.
+    """
+    return [Path(os.path.abspath(source)) for source, _ in _found(inputs, out, recursive)[1]]
+
+
+def _found(inputs: Sequence[str], out: str, recursive: bool) -> tuple[list[Path], list[tuple[Path, Path]]]:
+    """Files and folders that came, and each picture of them once, with its path below the output folder."""
+    if not all((out, *inputs)):
+        raise InputError("an empty name came as IMAGE or --out")
+    arguments = [path for text in inputs for path in _expanded(text)]
+    found = [pair for path in arguments for pair in _pictures(path, recursive, Path(out))]
+    pictures = {os.path.abspath(source): (source, below) for source, below in found}
+    if not pictures:
+        raise InputError(f"no pictures in {', '.join(inputs)}; looked for {', '.join(FORMATS)}")
+    return arguments, list(pictures.values())
 
 
 def _expanded(text: str) -> list[Path]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-SUBCOMMANDS = ("train-scorer", "score", "report")
+SUBCOMMANDS = ("generate", "walk", "dye", "train-scorer", "score", "finetune", "report")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `stylegan` and its subcommands."""
-    text = "train and judge the network that paints portraits"
+    text = "train, judge and use the network that paints portraits"
     parser = subparsers.add_parser("stylegan", help=text, description=f"{text[0].upper()}{text[1:]}.")
     nested = parser.add_subparsers(dest="subcommand", metavar="SUBCOMMAND", required=True)
     for name in SUBCOMMANDS:

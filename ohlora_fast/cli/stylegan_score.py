@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ohlora_fast.cli.console import complain
-    from ohlora_fast.cli.plan import Naming, plan_jobs
+    from ohlora_fast.cli.plan import find_pictures
     from ohlora_fast.student.engines import device_problem
     from ohlora_fast.stylegan.ensemble import fingerprint, load_ensembles
     from ohlora_fast.stylegan.scores import ScoreFile, keep, parse_keep, place_images, score_files, write_kept
@@ -55,9 +54,8 @@ def run(args: argparse.Namespace) -> int:
     conditions = parse_keep(args.keep, list(models)) if args.keep else []
     file = ScoreFile(args.out, list(models), fingerprint(args.scorer))
     # Its output folder is passed over where pictures are looked for: that of chosen ones, or one that is not there.
-    folder = os.path.join(args.copy or args.link or f"{args.out}.pictures", "")
-    jobs = plan_jobs(args.images, folder, Naming(unnamed, unnamed), args.recursive)
-    paths = [os.path.abspath(job.source) for job in jobs]
+    passed_over = args.copy or args.link or f"{args.out}.pictures"
+    paths = [str(path) for path in find_pictures(args.images, passed_over, args.recursive)]
     known = sum(path in file.scores for path in paths)
     failures: list[InputError] = []
     bar = tqdm(total=len(paths), initial=known, unit="picture", file=sys.stderr, disable=None)
@@ -81,8 +79,3 @@ def run(args: argparse.Namespace) -> int:
             place_images(chosen, args.copy or args.link, link=bool(args.link))
         print(f"{kept}: {len(chosen)} of {done} kept")
     return 1 if failures else 0
-
-
-def unnamed(below: Path) -> tuple[Path, ...]:
-    """A picture has no output that is called after it."""
-    return ()

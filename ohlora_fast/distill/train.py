@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import logging
-import os
 import sys
 import time
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from filelock import FileLock, Timeout
-from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint, EarlyStopping, EMAWeightAveraging, TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, TQDMProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.trainer.states import TrainerFn
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -29,17 +21,17 @@ from ohlora_fast.distill.metrics import pair_counts, summarise
 from ohlora_fast.distill.module import Distillation
 from ohlora_fast.distill.report import Run as ReportedRun
 from ohlora_fast.distill.report import read_run, write_report
+from ohlora_fast.distill.runs import Checkpoints, WholeCheckpoints, locked, quiet, stored_state
 from ohlora_fast.distill.settings import PRECISIONS, Settings
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
+from ohlora_fast.media.run_folder import claim, refuse_another
 from ohlora_fast.student.engines import device_problem
 from ohlora_fast.student.rewrite import InferenceEffiSegNet
 from ohlora_fast.student.weights import load_student, save_student
 from ohlora_fast.stylist import HairStylist
 
-SETTINGS, LOG, CHECKPOINT, BEST, LAST = (
-    "settings.json", "log.csv", "checkpoint.ckpt", "best.safetensors", "last.safetensors",
-)  # fmt: skip
+LOG, CHECKPOINT, BEST, LAST = "log.csv", "checkpoint.ckpt", "best.safetensors", "last.safetensors"
 
 
 class Run:
@@ -71,15 +63,14 @@ class Run:
         if not self.training:
             raise InputError(f"{data}: all {len(pairs)} pairs are held out; training needs more")
         self.wanted = asdict(settings) | {"data": fingerprint(pairs)}
-        self.refuse_another()
+        refuse_another(self.folder, self.wanted)
         self.batches(0)
         self.photos = TrainingPhotos(self.training)
         if settings.teacher:
             self.learn_from(InferenceEffiSegNet(load_student(settings.teacher), fold=True))
         self.module = Distillation(settings, len(self.batches(0)))
         # All that can be refused has been: from here on the folder is this run's.
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(self.folder / SETTINGS, self.wanted)
+        claim(self.folder, self.wanted)
 
     def learn_from(self, teacher: InferenceEffiSegNet) -> None:
         """Mix the teacher's soft labels into the masks, and leave out the pairs that it contradicts."""
@@ -88,24 +79,6 @@ class Run:
         self.photos.keep(kept)
         before, self.training = len(agreements), [self.training[index] for index in kept]
         print(f"{before - len(kept)} of {before} training pairs left out, as the teacher contradicts them", flush=True)
-
-    def refuse_another(self) -> None:
-        """Make sure that what the folder holds, if anything, has these settings and this data."""
-        file = self.folder / SETTINGS
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"{self.folder}: is a file; a run needs a folder")
-        if not file.is_file():
-            return
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            raise InputError(f"{file}: damaged; remove it to train anew, or choose another folder") from None
-        differing = sorted(key for key in found | self.wanted if found.get(key) != self.wanted.get(key))
-        if differing:
-            changes = [f"{key}: {found.get(key)!r} there, {self.wanted.get(key)!r} now" for key in differing]
-            raise InputError(
-                f"{self.folder}: holds a run with other settings ({'; '.join(changes[:4])}); choose another folder"
-            )
 
     def batches(self, epoch: int, first: int = 0, rank: int = 0) -> Batches:
         sources = [pair.source for pair in self.training]
@@ -126,26 +99,12 @@ class Run:
             InputError: another process trains there, the loss is not finite any more, or a file cannot be written.
             KeyboardInterrupt: interrupted; the last checkpoint is whole.
         """
-        with self.locked():
+        with locked(self.folder):
             self.fit_alone(max_steps)
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep other runs out of the folder; the processes of one run on several GPUs share their first one's lock."""
-        lock = FileLock(self.folder / ".lock")
-        if "LOCAL_RANK" not in os.environ:
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                raise InputError(f"{self.folder}: another process is training there; wait for it, or end it") from None
-        try:
-            yield
-        finally:
-            lock.release()
 
     def fit_alone(self, max_steps: int | None) -> None:
         checkpoint = self.folder / CHECKPOINT
-        if checkpoint.is_file() and stored_state(checkpoint)["finished"]:
+        if checkpoint.is_file() and stored_state(checkpoint, Keeper)["finished"]:
             return
         resume: dict[str, Any] = {"ckpt_path": str(checkpoint), "weights_only": True} if checkpoint.is_file() else {}
         with quiet():
@@ -190,21 +149,6 @@ class Run:
             use_distributed_sampler=False,
             reload_dataloaders_every_n_epochs=1,
         )
-
-
-def stored_state(checkpoint: Path) -> dict[str, Any]:
-    """What a checkpoint holds of its run's `Keeper`.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
-        return dict(stored["callbacks"][Keeper.__qualname__])
-    except Exception as error:  # an unpickler may raise anything at bytes it was not made for
-        raise InputError(
-            f"{checkpoint}: not a readable checkpoint ({type(error).__name__}); remove it to train anew"
-        ) from error
 
 
 class Data(pl.LightningDataModule):
@@ -306,60 +250,6 @@ class Keeper(pl.Callback):
         lines = [",".join(names), *(",".join(str(row.get(name, "")) for name in names) for row in self.rows)]
         with written_whole(self.run.folder / LOG) as file:
             file.write(("\n".join(lines) + "\n").encode())
-
-
-class Checkpoints(Checkpoint):
-    """Stores the run's state every so many seconds, and after each validation.
-
-    Not after an epoch's last step: the validation that follows would be left out on resuming.
-    """
-
-    def __init__(self, path: Path, seconds: float) -> None:
-        self.path, self.seconds, self.stored = path, seconds, time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if not trainer.is_last_batch and time.monotonic() - self.stored >= self.seconds:
-            self.store(trainer)
-
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if trainer.state.fn == TrainerFn.FITTING:
-            self.store(trainer)
-
-    def store(self, trainer: pl.Trainer) -> None:
-        trainer.save_checkpoint(self.path)
-        self.stored = time.monotonic()
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are written whole or not at all."""
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        with written_whole(path) as file:
-            torch.save(checkpoint, file)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep Lightning's advice for developers from users of the command line."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning_utilities")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            warnings.filterwarnings("ignore", message=".*dataloader.*|.*LeafSpec.*|.*isinstance.treespec.*")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    with written_whole(path) as file:
-        file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
 def distill(

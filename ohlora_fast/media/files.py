@@ -45,3 +45,27 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.errno is not None:
             raise InputError(f"cannot write {path}: {os.strerror(error.errno)}") from error
         raise
+
+
+def check_target(path: Path, source: Path | None = None, overwrite: bool = False) -> None:
+    """Check that a file may be written, before the work for it begins.
+
+    Args:
+        path: the file to write.
+        source: the file that it is made from, which is never overwritten.
+        overwrite: whether an existing file may be replaced.
+
+    Raises:
+        InputError: something stands there that may not be replaced.
+
+    >>> check_target(Path("no-such-file.png"))
+    """
+    try:
+        if source is not None and path.exists() and path.samefile(source):
+            raise InputError(f"cannot write {path}: it is the input {source}, which is never overwritten")
+        if path.exists() and not path.is_file():
+            raise InputError(f"cannot write {path}: a folder or a special file stands there")
+        if path.exists() and not overwrite:
+            raise InputError(f"cannot write {path}: it exists already, and overwriting was not asked for")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error

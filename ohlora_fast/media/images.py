@@ -29,7 +29,7 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, TiffImag
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.convert import Pixels, to_srgb
-from ohlora_fast.media.files import written_whole
+from ohlora_fast.media.files import check_target, written_whole
 from ohlora_fast.media.metadata import has_blocks
 from ohlora_fast.media.photo import Photo, build_photo, photo_from_pil, reason_for
 
@@ -264,7 +264,7 @@ def write_photo(
     path = Path(path)
     form = output_format(path)
     _check_picture(pixels, quality, path, form)
-    _check_target(path, like, overwrite)
+    check_target(path, None if like is None else like.path, overwrite)
     with _writable(path), written_whole(path) as file:
         _encode(file, pixels, path, form, like, quality)
 
@@ -327,18 +327,6 @@ def _check_picture(pixels: Pixels, quality: int | None, path: Path, form: str) -
     if limit and max(pixels.shape[:2]) > limit:
         size = f"{pixels.shape[1]}×{pixels.shape[0]}"
         raise InputError(f"cannot write {path}: it has {size} pixels; {form} allows {limit} a side")
-
-
-def _check_target(path: Path, like: Photo | None, overwrite: bool) -> None:
-    try:
-        if like is not None and like.path is not None and path.exists() and path.samefile(like.path):
-            raise InputError(f"cannot write {path}: it is the input {like.path}, which is never overwritten")
-        if path.exists() and not path.is_file():
-            raise InputError(f"cannot write {path}: a folder or a special file stands there")
-        if path.exists() and not overwrite:
-            raise InputError(f"cannot write {path}: it exists already, and overwriting was not asked for")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
 
 
 def _on_white(image: Image.Image, path: Path, form: str) -> Image.Image:

@@ -14,8 +14,9 @@ LABEL_SIZE = 18
 
 
 def contact_sheet(
-    rows: Sequence[Sequence[Pixels]], column_labels: Sequence[str], row_labels: Sequence[str], cell: int = 192
-) -> Pixels:
+    rows: Sequence[Sequence[Pixels]], column_labels: Sequence[str], row_labels: Sequence[str], cell: int = 192,
+    captions: Sequence[Sequence[str]] = (),
+) -> Pixels:  # fmt: skip
     """Lay pictures out in a grid on white, with a label above each column and left of each row.
 
     Args:
@@ -23,6 +24,7 @@ def contact_sheet(
         column_labels: one a column; a line break makes two lines.
         row_labels: one a row.
         cell: side of a square in pixels.
+        captions: one line below each picture; none by default.
 
     Returns:
         uint8 RGB.
@@ -35,22 +37,48 @@ def contact_sheet(
     left = 2 * GAP + _longest(ruler, row_labels, font)[0]
     width, height = _longest(ruler, column_labels, font)
     top = 2 * GAP + height
-    step = max(cell, width) + GAP
-    size = (left + step * len(column_labels), top + (cell + GAP) * len(row_labels))
+    caption_height = LABEL_SIZE + GAP if captions else 0
+    step, drop = max(cell, width) + GAP, cell + caption_height + GAP
+    size = (left + step * len(column_labels), top + drop * len(row_labels))
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     for column, label in enumerate(column_labels):
         centre = left + column * step + (step - GAP) // 2
         draw.multiline_text((centre, top - GAP), label, "black", font, anchor="md", align="center")
     for row, (label, pictures) in enumerate(zip(row_labels, rows, strict=True)):
-        middle = top + row * (cell + GAP) + cell // 2
+        middle = top + row * drop + cell // 2
         draw.multiline_text((left - GAP, middle), label, "black", font, anchor="rm", align="right")
         for column, pixels in enumerate(pictures):
             picture = Image.fromarray(pixels)
             picture.thumbnail((cell, cell), Image.Resampling.LANCZOS)
             centre = left + column * step + (step - GAP) // 2
             sheet.paste(picture, (centre - picture.width // 2, middle - picture.height // 2))
+            if captions:
+                draw.text((centre, middle + cell // 2 + GAP // 2), captions[row][column], "black", font, anchor="ma")
     return np.asarray(sheet)
+
+
+def picture_grid(pictures: Sequence[Pixels], columns: int, gap: int = 2) -> Pixels:
+    """Lay pictures of one size side by side, row by row, pixel for pixel and without labels, white between them.
+
+    Args:
+        pictures: uint8 RGB (H, W, 3).
+        columns: pictures a row; the last row may be shorter.
+        gap: pixels between them.
+
+    Returns:
+        uint8 RGB.
+
+    >>> picture_grid([np.zeros((4, 6, 3), np.uint8)] * 3, columns=2).shape
+    (10, 14, 3)
+    """
+    height, width = pictures[0].shape[:2]
+    rows = -(-len(pictures) // columns)
+    grid = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 255, np.uint8)
+    for index, picture in enumerate(pictures):
+        top, left = index // columns * (height + gap), index % columns * (width + gap)
+        grid[top : top + height, left : left + width] = picture
+    return grid
 
 
 def _longest(

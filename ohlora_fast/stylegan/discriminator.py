@@ -54,11 +54,12 @@ class Convolution(nn.Module):
 def with_spread(x: Tensor) -> Tensor:
     """Append a channel: the deviation over the group, averaged over all channels and pixels.
 
-    In a batch of several groups, image i belongs to the group of i modulo their number.
+    In a batch of several groups, image i belongs to the group of i modulo their number. It is computed in float32:
+    `EPS` is 0 in half precision, and a root's gradient infinite there.
     """
     count, size = x.shape[0], min(GROUP, x.shape[0])
-    groups = x.reshape(size, count // size, *x.shape[1:])
-    deviation = (groups.var(dim=0, unbiased=False) + EPS).sqrt().mean(dim=(1, 2, 3))
+    groups = x.float().reshape(size, count // size, *x.shape[1:])
+    deviation = (groups.var(dim=0, unbiased=False) + EPS).sqrt().mean(dim=(1, 2, 3)).to(x.dtype)
     plane = deviation.repeat(size)[:, None, None, None].expand(-1, 1, *x.shape[2:])
     return torch.cat([x, plane], dim=1)
 

@@ -21,7 +21,16 @@ from torch import Tensor, nn
 from ohlora_fast.errors import InputError
 from ohlora_fast.ops.stylegan_layer_op import EPS, stylegan_layer
 from ohlora_fast.student.engines import device_problem
-from ohlora_fast.stylegan.generator import Generator, Layer, Mapping, NoiseKind, Portraits, Truncation, noise_plane
+from ohlora_fast.stylegan.generator import (
+    Generator,
+    Layer,
+    Mapping,
+    NoiseKind,
+    Portraits,
+    Randomness,
+    Truncation,
+    noise_plane,
+)
 from ohlora_fast.stylegan.layers import FUSED_FROM, GAIN, Dense, leaky, over_shifts, scale_of
 
 TYPES = (torch.float32, torch.float16, torch.bfloat16)
@@ -170,7 +179,7 @@ class FastSynthesis(nn.Module):
         assert x is not None
         return F.conv2d(x, self.output_weight, self.output_bias).float()
 
-    def forward(self, ws: Tensor, noise: NoiseKind, rng: torch.Generator | None) -> Tensor:
+    def forward(self, ws: Tensor, noise: NoiseKind, rng: Randomness) -> Tensor:
         count, styles = ws.shape[0], self.styles(ws)
         noises = [noise_plane(layer.get_buffer("noise"), count, noise, rng) for layer in self.layers]
         if ws.is_cuda or count < 2:

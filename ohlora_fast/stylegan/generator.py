@@ -5,7 +5,8 @@ Source: Karras et al., "A Style-Based Generator Architecture for Generative Adve
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -30,6 +31,7 @@ from ohlora_fast.stylegan.layers import (
 
 Version = Literal["v1", "v9"]
 NoiseKind = Literal["stored", "fresh"]
+Randomness: TypeAlias = torch.Generator | Sequence[torch.Generator] | None
 VERSIONS = ("v1", "v9")
 NOISES = ("stored", "fresh")
 LATENT = 512
@@ -99,11 +101,14 @@ class Noise(nn.Module):
         self.register_buffer("noise", torch.randn(1, 1, resolution, resolution))
 
 
-def noise_plane(stored: Tensor, count: int, kind: NoiseKind, rng: torch.Generator | None) -> Tensor:
+def noise_plane(stored: Tensor, count: int, kind: NoiseKind, rng: Randomness) -> Tensor:
     """The noise for a layer: the stored plane (1, 1, H, W), or fresh ones from rng, (count, 1, H, W)."""
     if kind == "stored":
         return stored
-    return torch.randn(count, *stored.shape[1:], generator=rng, device=stored.device)
+    if rng is None or isinstance(rng, torch.Generator):
+        return torch.randn(count, *stored.shape[1:], generator=rng, device=stored.device)
+    planes = [torch.randn(1, *stored.shape[1:], generator=one, device=one.device) for one in rng]
+    return torch.cat(planes).to(stored.device)
 
 
 class Layer(nn.Module):
@@ -137,7 +142,7 @@ class Layer(nn.Module):
             return F.conv2d(x, weight, padding=1)
         return self.blur(up_convolution(x, weight, fused=self.resolution >= FUSED_FROM))
 
-    def forward(self, x: Tensor | None, w: Tensor, noise: NoiseKind, rng: torch.Generator | None) -> Tensor:
+    def forward(self, x: Tensor | None, w: Tensor, noise: NoiseKind, rng: Randomness) -> Tensor:
         x = self.convolved(x, w.shape[0])
         plane = noise_plane(self.apply_noise.noise, w.shape[0], noise, rng)
         return layer_torch(x, plane, self.apply_noise.weight, self.bias, self.style(w), blur=False)
@@ -187,7 +192,7 @@ class Synthesis(nn.Module):
         output: Output = getattr(self, f"output{self.blocks - 1}")
         return output
 
-    def forward(self, ws: Tensor, noise: NoiseKind, rng: torch.Generator | None) -> Tensor:
+    def forward(self, ws: Tensor, noise: NoiseKind, rng: Randomness) -> Tensor:
         x = None
         for index, layer in enumerate(self.layers):
             x = layer(x, ws[:, index], noise, rng)
@@ -236,7 +241,7 @@ class Portraits(nn.Module):
         truncation_psi: float = 1.0,
         truncation_layers: int = 8,
         noise: NoiseKind = "stored",
-        rng: torch.Generator | None = None,
+        rng: Randomness = None,
     ) -> Tensor:
         """Truncation and synthesis.
 
@@ -245,7 +250,8 @@ class Portraits(nn.Module):
             truncation_psi: how much of w's distance from the average w is kept; 1 keeps all of it.
             truncation_layers: of how many layers, from the coarsest on.
             noise: ``"stored"`` for the planes of the checkpoint, the same for every image, or ``"fresh"``.
-            rng: what fresh noise is drawn from, on w's device; None for PyTorch's own.
+            rng: what fresh noise is drawn from, on w's device; or one generator an image, on any device; None for
+                PyTorch's own.
 
         Returns:
             Images (N, 3, H, W), RGB, mostly in [−1, 1], not clipped.
@@ -267,7 +273,7 @@ class Portraits(nn.Module):
         truncation_psi: float = 1.0,
         truncation_layers: int = 8,
         noise: NoiseKind = "stored",
-        rng: torch.Generator | None = None,
+        rng: Randomness = None,
     ) -> Tensor:
         """Images (N, 3, H, W) of latents z (N, 512) and labels (N, 7): `render` of `latent`."""
         return self.render(self.latent(z, label), truncation_psi, truncation_layers, noise, rng)

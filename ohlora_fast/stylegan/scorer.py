@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,15 +15,15 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F
-from filelock import FileLock, Timeout
 from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from ohlora_fast.distill.report import Table, table_markdown
-from ohlora_fast.distill.train import Checkpoints, WholeCheckpoints, quiet, write_json
+from ohlora_fast.distill.runs import Checkpoints, WholeCheckpoints, locked, quiet
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
+from ohlora_fast.media.run_folder import claim, write_json
 from ohlora_fast.student.engines import device_problem
 from ohlora_fast.stylegan.ensemble import load_models, save_ensemble
 from ohlora_fast.stylegan.metrics import auroc
@@ -36,7 +36,7 @@ from ohlora_fast.stylegan.scorer_data import (
     read_labels,
 )
 
-SETTINGS, SCORER, REPORT = "settings.json", "scorer.safetensors", "report.md"
+SCORER, REPORT = "scorer.safetensors", "report.md"
 LOG, CHECKPOINT, BEST, RESULT = "log.csv", "checkpoint.ckpt", "best.safetensors", "result.json"
 """In a fold's folder."""
 
@@ -127,25 +127,7 @@ class ScorerRun:
             self.folds = make_folds(self.labels.tolist(), settings.folds, settings.seed)
         except InputError as error:
             raise InputError(f"{labels}: {error}") from None
-        self.refuse_another(asdict(settings) | {"data": data_fingerprint(self.labelled)})
-
-    def refuse_another(self, wanted: Mapping[str, Any]) -> None:
-        """Make the folder this run's, unless it is another's."""
-        if self.folder.exists() and not self.folder.is_dir():
-            raise InputError(f"{self.folder}: is a file; a run needs a folder")
-        file = self.folder / SETTINGS
-        if file.is_file():
-            try:
-                found = json.loads(file.read_text(encoding="utf-8"))
-            except ValueError:
-                raise InputError(f"{file}: damaged; remove it to train anew, or choose another folder") from None
-            if differing := sorted(key for key in found | wanted if found.get(key) != wanted.get(key)):
-                changes = [f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in differing]
-                raise InputError(
-                    f"{self.folder}: holds a run with other settings ({'; '.join(changes)}); choose another folder"
-                )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_json(file, wanted)
+        claim(self.folder, asdict(settings) | {"data": data_fingerprint(self.labelled)})
 
     def fit(self) -> list[FoldResult]:
         """Train what is not trained yet, from where it was left, and write `SCORER` and `REPORT`.
@@ -154,14 +136,10 @@ class ScorerRun:
             InputError: another process trains there, a loss is not finite, or a file cannot be written.
             KeyboardInterrupt: interrupted; the last epoch's checkpoint is whole.
         """
-        lock = FileLock(self.folder / ".lock")
-        try:
-            with lock.acquire(timeout=0):
-                results = [self.fit_fold(fold) for fold in range(1, self.settings.folds + 1)]
-                models = [load_models(self.fold_folder(result.fold) / BEST)[0] for result in results]
-                save_ensemble(models, self.folder / SCORER, folds=json.dumps([asdict(result) for result in results]))
-        except Timeout:
-            raise InputError(f"{self.folder}: another process is training there; wait for it, or end it") from None
+        with locked(self.folder):
+            results = [self.fit_fold(fold) for fold in range(1, self.settings.folds + 1)]
+            models = [load_models(self.fold_folder(result.fold) / BEST)[0] for result in results]
+            save_ensemble(models, self.folder / SCORER, folds=json.dumps([asdict(result) for result in results]))
         with written_whole(self.folder / REPORT) as file:
             file.write(report_markdown(self.settings, results).encode())
         return results

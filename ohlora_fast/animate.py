@@ -1,0 +1,82 @@
+"""Photos whose hair changes colour: the frames of an animation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.media.convert import Pixels
+from ohlora_fast.ombre import Ombre, has_hair
+from ohlora_fast.sweep import ombre_sweep
+
+if TYPE_CHECKING:
+    from ohlora_fast.stylist import HairStylist
+
+Keys = float | Sequence[float]
+
+
+def dyed_frames(
+    stylist: HairStylist,
+    photo: Pixels,
+    color: Keys = (0.0, 1.0),
+    ombre_height: Keys = (0.3, 1.0, 0.3),
+    ombre_grad_height: Keys = Ombre.ombre_grad_height,
+    frames: int = 48,
+) -> Iterator[Pixels]:
+    """Dye a photo over and over with settings that move. The student runs once.
+
+    Args:
+        stylist: finds the hair and dyes it.
+        photo: uint8 RGB (H, W, 3).
+        color, ombre_height, ombre_grad_height: a number, or several that are reached one after the other at even times,
+            0 to 1, see `HairStylist.dye`. If all end where they begin (color 1 is 0 again), the frame that would
+            come twice is left out, and the animation can run round.
+        frames: how many.
+
+    Returns:
+        The frames, as the photo.
+
+    Raises:
+        InputError: no hair is found, or a setting is out of its range.
+
+    >>> from ohlora_fast import HairStylist
+    >>> from ohlora_fast.cli.demo import portrait
+    >>> made = list(dyed_frames(HairStylist(), portrait(), color=(0.4, 0.6), frames=3))
+    >>> len(made), made[0].shape
+    (3, (320, 320, 3))
+    """
+    keys = [tuple(np.atleast_1d(value).tolist()) for value in (color, ombre_height, ombre_grad_height)]
+    if frames < 1 or not all(keys):
+        raise InputError(f"frames, settings: {frames} and {keys} came; allowed are one and more of each")
+    _, settings = ombre_sweep(keys, frames)
+    prob = stylist.segment_map(photo)
+    if not has_hair(prob, photo.shape[:2], stylist.threads).all():
+        raise InputError("no hair found")
+    for values in zip(*settings, strict=True):
+        yield stylist.dye_by_map(photo, prob, *values)
+
+
+def prepared(pixels: Pixels, side: int, size: tuple[int, int] | None = None) -> Pixels:
+    """A photo as it is animated: RGB, transparency laid on white, shrunk to fit.
+
+    Args:
+        pixels: uint8 (H, W, 3 or 4).
+        side: the longer side at most.
+        size: height and width, of a photo that must have this size whatever its own: it is scaled to fit, on white.
+
+    >>> prepared(np.zeros((40, 20, 4), np.uint8), side=10).shape
+    (10, 5, 3)
+    >>> prepared(np.zeros((40, 20, 3), np.uint8), side=10, size=(8, 8))[0, :, 0].tolist()
+    [255, 255, 0, 0, 0, 0, 255, 255]
+    """
+    image = Image.fromarray(pixels)
+    if image.mode == "RGBA":
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    if size is not None:
+        return np.asarray(ImageOps.pad(image, size[::-1], Image.Resampling.LANCZOS, "white"))
+    image.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image)

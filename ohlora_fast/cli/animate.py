@@ -1,0 +1,139 @@
+"""`ohlora-fast animate`: photos whose hair changes colour, as GIF, WebP or video."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ohlora_fast.cli.options import (
+    add_animation_options,
+    add_engine_options,
+    add_file_options,
+    add_sweep_options,
+    count,
+    stylist_from,
+)
+from ohlora_fast.errors import InputError
+
+if TYPE_CHECKING:
+    from ohlora_fast.cli.plan import Job
+    from ohlora_fast.media.convert import Pixels
+    from ohlora_fast.stylist import HairStylist
+
+DESCRIPTION = """\
+Dye the hair in photos with settings that move, and write animations. OUT is a .gif, .webp or .mp4 file, in which
+several photos come one after the other, each fitted into the first one's size; or a folder, which gets a file for each.
+If all settings end where they begin (color 1 is 0 again), the animation runs round without a seam. With --undyed
+photos are put together as they are, a frame each: those, for example, that `dye` wrote into a folder."""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `animate` and its options."""
+    parser = subparsers.add_parser("animate", help="animate the hair's colour", description=DESCRIPTION)
+    add_file_options(parser, "a .gif, .webp or .mp4 file, or a folder")
+    add_sweep_options(parser)
+    add_animation_options(parser)
+    parser.add_argument("--frames", type=count, default=48, metavar="N", help="of each photo (default 48)")
+    parser.add_argument(
+        "--side", type=count, default=512, metavar="N", help="shrink photos to N pixels at most (default 512)"
+    )
+    parser.add_argument("--undyed", action="store_true", help="take each photo as it is for a frame of a file")
+    parser.add_argument(
+        "--format", choices=("gif", "webp", "mp4"), default="gif", help="of the files in a folder (default gif)"
+    )
+    add_engine_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Animate what `args` names and return the exit code."""
+    out = Path(args.out)
+    if not out.suffix or out.is_dir() or args.out.endswith(os.sep):
+        return _each(args)
+    return _one_after_the_other(args)
+
+
+def _each(args: argparse.Namespace) -> int:
+    """Write a file for each photo."""
+    if args.undyed:
+        raise InputError(
+            f"--undyed: {args.out} came as OUT, which is a folder; allowed is a file such as {args.out}.gif"
+        )
+    from ohlora_fast.animate import prepared
+    from ohlora_fast.cli.jobs import run_jobs
+    from ohlora_fast.cli.plan import Naming, plan_jobs
+    from ohlora_fast.media.animation import write_frames
+    from ohlora_fast.media.images import MAX_PIXELS, read_photo
+
+    def named(below: Path) -> tuple[Path, ...]:
+        return (below.with_name(f"{below.stem}.{args.format}"),)
+
+    def apart(below: Path) -> tuple[Path, ...]:
+        return (below.with_name(f"{below.name}.{args.format}"),)
+
+    folder = os.path.join(args.out, "")
+    jobs = plan_jobs(
+        args.images, folder, Naming(named, named, apart), args.recursive, args.overwrite, args.skip_existing
+    )
+    if not jobs:
+        print("every output exists already")
+        return 0
+    stylist = stylist_from(args)
+
+    def work(job: Job) -> Sequence[str]:
+        photo = read_photo(job.source, args.max_pixels or MAX_PIXELS)
+        frames = _frames(stylist, prepared(photo.pixels, args.side), args)
+        write_frames(job.outputs[0], frames, args.fps, args.once, args.dither, args.overwrite)
+        return photo.notes
+
+    return run_jobs(jobs, work, args)
+
+
+def _one_after_the_other(args: argparse.Namespace) -> int:
+    """Write one file of all photos."""
+    from tqdm import tqdm
+
+    from ohlora_fast.animate import prepared
+    from ohlora_fast.cli.console import complain
+    from ohlora_fast.cli.plan import find_pictures
+    from ohlora_fast.media.animation import check_animation, write_frames
+    from ohlora_fast.media.images import MAX_PIXELS, read_photo
+
+    if args.skip_existing and os.path.exists(args.out):
+        print("every output exists already")
+        return 0
+    check_animation(args.out, args.overwrite)
+    sources = find_pictures(args.images, f"{args.out}.pictures", args.recursive)
+    stylist = None if args.undyed else stylist_from(args)
+
+    def frames() -> Iterator[Pixels]:
+        size = None
+        for source in sources:
+            photo = read_photo(source, args.max_pixels or MAX_PIXELS)
+            for note in photo.notes:
+                complain("note", f"{source}: {note}")
+            pixels = prepared(photo.pixels, args.side, size)
+            size = pixels.shape[:2]
+            if stylist is None:
+                yield pixels
+                continue
+            try:
+                yield from _frames(stylist, pixels, args)
+            except InputError as error:
+                raise InputError(f"{source}: {error}") from error
+
+    total = len(sources) * (args.frames if stylist else 1)
+    bar = tqdm(frames(), total=total, unit="frame", file=sys.stderr, disable=None)
+    write_frames(args.out, bar, args.fps, args.once, args.dither, args.overwrite)
+    print(f"{args.out}: {total} frames")
+    return 0
+
+
+def _frames(stylist: HairStylist, pixels: Pixels, args: argparse.Namespace) -> Iterator[Pixels]:
+    from ohlora_fast.animate import dyed_frames
+
+    return dyed_frames(stylist, pixels, args.color, args.ombre_height, args.ombre_grad_height, args.frames)

@@ -1,0 +1,110 @@
+"""What every training run has: a folder of its own that nothing else trains in, and checkpoints that are whole."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from filelock import FileLock, Timeout
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.trainer.states import TrainerFn
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.media.files import written_whole
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder; the processes of one run on several GPUs share their first one's lock.
+
+    Raises:
+        InputError: another process trains there.
+    """
+    lock = FileLock(folder / ".lock")
+    if "LOCAL_RANK" not in os.environ:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise InputError(f"{folder}: another process is training there; wait for it, or end it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def stored_state(checkpoint: Path, keeper: type[pl.Callback]) -> dict[str, Any]:
+    """What a checkpoint holds of a run's callback of that kind.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+        return dict(stored["callbacks"][keeper.__qualname__])
+    except Exception as error:  # an unpickler may raise anything at bytes it was not made for
+        raise InputError(
+            f"{checkpoint}: not a readable checkpoint ({type(error).__name__}); remove it to train anew"
+        ) from error
+
+
+class Checkpoints(Checkpoint):
+    """Stores the run's state every so many seconds, and after each validation.
+
+    Not after an epoch's last step: the validation that follows would be left out on resuming.
+    """
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path, self.seconds, self.stored = path, seconds, time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not trainer.is_last_batch and self.waited(trainer):
+            self.store(trainer)
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:
+            self.store(trainer)
+
+    def waited(self, trainer: pl.Trainer) -> bool:
+        """Whether the time has come, for any of the processes: they store together, or wait for one another forever."""
+        waited = time.monotonic() - self.stored >= self.seconds
+        return trainer.strategy.reduce_boolean_decision(waited, all=False)
+
+    def store(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.stored = time.monotonic()
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are written whole or not at all."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        with written_whole(path) as file:
+            torch.save(checkpoint, file)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Lightning's advice for developers from users of the command line."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric", "lightning_utilities")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            warnings.filterwarnings("ignore", message=".*dataloader.*|.*LeafSpec.*|.*isinstance.treespec.*")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

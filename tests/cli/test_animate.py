@@ -1,0 +1,164 @@
+"""`ohlora-fast animate`: photos whose hair changes colour."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ohlora_fast import HairStylist, InputError
+from ohlora_fast.animate import dyed_frames
+from ohlora_fast.cli import main
+from ohlora_fast.media.convert import Pixels
+
+
+def animate(*arguments: object) -> int:
+    return main(["animate", *map(str, arguments), "--device", "cpu"])
+
+
+def frames_of(path: Path) -> list[Pixels]:
+    with Image.open(path) as image:
+        frames = []
+        for number in range(image.n_frames):
+            image.seek(number)
+            frames.append(np.asarray(image.convert("RGB")))
+        return frames
+
+
+@pytest.fixture
+def white(tmp_path: Path) -> Path:
+    """A picture without hair."""
+    path = tmp_path / "white.png"
+    Image.new("RGB", (40, 40), "white").save(path)
+    return path
+
+
+def test_every_setting_moves(portrait: Path, tmp_path: Path, portrait_pixels: Pixels) -> None:
+    out = tmp_path / "out"
+    swept = ["--color", "0.2:lime:0.6", "--ombre-height", "0.5:1", "--ombre-grad-height", "0:1:0.5"]
+    assert animate(portrait, "-o", out, "--frames", 5, *swept) == 0
+    assert [path.name for path in out.iterdir()] == ["portrait.gif"]
+    stylist = HairStylist(device="cpu")
+    lime = 120.5 / 360  # anywhere within the degree
+    colors, heights, shares = (0.2, 0.265, lime, 0.465, 0.6), (0.5, 0.625, 0.75, 0.875, 1), (0, 0.5, 1, 0.75, 0.5)
+    found = frames_of(out / "portrait.gif")
+    for frame, *settings in zip(found, colors, heights, shares, strict=True):
+        assert np.abs(frame - stylist.dye(portrait_pixels, *settings).astype(int)).mean() < 4
+
+
+def test_frames_are_those_of_dye_and_the_student_runs_once(
+    portrait_pixels: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stylist = HairStylist(device="cpu")
+    expected = [stylist.dye(portrait_pixels, color, 0.8, 0.5) for color in (0, 0.25, 0.5, 0.75)]
+    calls, predict = [], stylist.engine.predict
+    monkeypatch.setattr(stylist.engine, "predict", lambda images: calls.append(1) or predict(images))
+    made = list(dyed_frames(stylist, portrait_pixels, (0, 1), 0.8, frames=4))
+    assert np.array_equal(made, expected)
+    assert calls == [1]
+
+
+def test_several_photos_in_one_file(portrait: Path, tmp_path: Path) -> None:
+    """The second, larger and of another shape, comes into the first one's size."""
+    second = tmp_path / "second.png"
+    with Image.open(portrait) as image:
+        image.resize((900, 500)).save(second)
+    out = tmp_path / "out.gif"
+    assert animate(portrait, second, "-o", out, "--frames", 3, "--side", 100) == 0
+    found = frames_of(out)
+    assert [frame.shape for frame in found] == [(100, 90, 3)] * 6
+    assert (found[0][:20] < 250).all(-1).any()
+    assert (found[3][:20] >= 250).all()
+
+
+def test_frames_of_a_folder_are_put_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    colors = [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    for number, color in enumerate(colors):
+        Image.new("RGB", (8, 6), color).save(folder / f"{number}.png")
+    assert animate(folder, "-o", tmp_path / "out.gif", "--undyed") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out.gif'}: 3 frames\n"
+    assert [tuple(frame[0, 0]) for frame in frames_of(tmp_path / "out.gif")] == colors
+    assert animate(folder, "-o", tmp_path / "out", "--undyed") == 1
+    assert "allowed is a file such as" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["webp", "mp4"])
+def test_other_formats(portrait: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    if form == "mp4":
+        pytest.importorskip("av")
+    more = ["--frames", 3, "--format", form]
+    assert animate(portrait, "-o", tmp_path / "out", *more) == 0
+    assert animate(portrait, "-o", tmp_path / f"one.{form}", *more) == 0
+    assert capsys.readouterr().out.endswith(f"one.{form}: 3 frames\n")
+    one, other = ((tmp_path / name).read_bytes() for name in (f"one.{form}", f"out/portrait.{form}"))
+    assert one == other
+
+
+def test_transparency_is_laid_on_white(portrait: Path, tmp_path: Path) -> None:
+    with Image.open(portrait) as image:
+        image.putalpha(Image.fromarray(np.repeat(np.uint8([[255, 0]]), 90, 1).repeat(200, 0)))
+        image.save(portrait)
+    assert animate(portrait, "-o", tmp_path / "out.gif", "--frames", 2) == 0
+    assert (frames_of(tmp_path / "out.gif")[0][:, 100:] > 250).all()
+
+
+def test_a_photo_without_hair_is_named_and_the_others_go_on(
+    portrait: Path, white: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert animate(white, portrait, "-o", tmp_path / "out", "--frames", 2) == 1
+    assert f"ohlora-fast: error: {white}: no hair found\n" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["portrait.gif"]
+    assert animate(portrait, white, "-o", tmp_path / "out.gif", "--frames", 2) == 1
+    assert capsys.readouterr().err == f"ohlora-fast: error: {white}: no hair found\n"
+    assert not (tmp_path / "out.gif").exists()
+
+
+def test_what_exists_stays_unless_asked(portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for out, file in ((tmp_path / "out.gif", tmp_path / "out.gif"), (tmp_path / "out", tmp_path / "out/portrait.gif")):
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(b"old")
+        assert animate(portrait, "-o", out) == 1
+        assert "exists already" in capsys.readouterr().err
+        assert animate(portrait, "-o", out, "--skip-existing") == 0
+        assert capsys.readouterr().out == "every output exists already\n"
+        assert file.read_bytes() == b"old"
+        assert animate(portrait, "-o", out, "--overwrite", "--frames", 2) == 0
+        assert len(frames_of(file)) == 2
+
+
+def test_photos_that_share_a_name(portrait: Path, tmp_path: Path) -> None:
+    shutil.copy(portrait, tmp_path / "portrait.jpg")  # told by its content
+    assert animate(portrait, tmp_path / "portrait.jpg", "-o", tmp_path / "out", "--frames", 2) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["portrait.jpg.gif", "portrait.png.gif"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "line"),
+    [
+        (["-o", "x.avi"], 1, "the suffix '.avi' came; allowed are .gif, .webp, .mp4"),
+        (["-o", "x.gif", "--color", "0:2"], 2, "argument --color: 2 came; allowed is a number from 0 to 1"),
+        (["-o", "x.gif", "--ombre-height", "0.3:"], 2, "argument --ombre-height: '' came"),
+        (["-o", "x.gif", "--frames", "0"], 2, "argument --frames: '0' came"),
+        (["-o", "x.gif", "--fps", "0"], 2, "argument --fps: '0' came"),
+        (["-o", "x.gif", "--fps", "60"], 1, "fps: 60 came; allowed are numbers above 0 and up to 50"),
+        (["-o", "gone/x.gif"], 1, "there is no folder gone"),
+    ],
+)
+def test_wrong_usage(
+    portrait: Path, arguments: list[str], code: int, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert animate(portrait, *arguments) == code
+    error = capsys.readouterr().err
+    assert line in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("keys", [(), (0.5, 1.5)])
+def test_wrong_keys(portrait_pixels: Pixels, keys: tuple[float, ...]) -> None:
+    with pytest.raises(InputError):
+        list(dyed_frames(HairStylist(device="cpu"), portrait_pixels, color=keys, frames=3))
