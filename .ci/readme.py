@@ -1,6 +1,6 @@
 """Run what the README and the guide tell people to type, so that it stays true.
 
-    readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of four guides, in WORK
+    readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of some guides, in WORK
     readme.py test ROOT             set-up with the tests
     readme.py tutorials ROOT WORK   every block of the tutorials and of the web page's guide, in WORK
     readme.py speed ROOT            write tables and charts of speed anew, from the results that their markers name
@@ -109,7 +109,7 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
     install, _, command = demo.partition(" && ")
     run("bash", install, root)
     run("bash", command, work)
-    names = ("guide", "natural", "sets", "animate", "video")
+    names = ("guide", "natural", "sets", "animate", "video", "export")
     guides = [block for name in names for block in blocks(root / "docs" / f"{name}.md")]
     for language, text in [*found, *guides]:
         if text not in setups:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import InputError
+    from .functional import dye, segment
     from .natural import NaturalDye
     from .ombre import Ombre, apply_ombre
     from .student.model import EffiSegNet
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["EffiSegNet", "HairStylist", "InputError", "NaturalDye", "Ombre", "__version__", "apply_ombre"]
+__all__ = [
+    "EffiSegNet", "HairStylist", "InputError", "NaturalDye", "Ombre", "__version__", "apply_ombre", "dye", "segment",
+]  # fmt: skip
 
 _HOME = {
     "EffiSegNet": ".student.model",
@@ -27,6 +30,8 @@ _HOME = {
     "NaturalDye": ".natural",
     "Ombre": ".ombre",
     "apply_ombre": ".ombre",
+    "dye": ".functional",
+    "segment": ".functional",
 }
 
 

@@ -6,16 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import FORMATS, MAX_PIXELS
 from ohlora_fast.ombre import Ombre
+from ohlora_fast.ranges import OmbreRanges, Range
 
 if TYPE_CHECKING:
     from ohlora_fast.natural import NaturalDye
-
-Range: TypeAlias = float | tuple[float, float]
 
 SAVES = ("dyed", "mask", "overlay")
 
@@ -65,12 +64,7 @@ class Recipe:
     method: str | NaturalDye = "seed"
 
     def __post_init__(self) -> None:
-        lows, highs = zip(*map(_ends, self._ranges()), strict=True)
-        Ombre(*lows)
-        Ombre(*highs)
-        for name, low, high in zip(("color", "ombre_height", "ombre_grad_height"), lows, highs, strict=True):
-            if low > high:
-                raise InputError(f"{name}: got the range {low:g} to {high:g}, allowed is the lower end first")
+        self._ranges()
         if not self.save or set(self.save) - set(SAVES) or len(set(self.save)) < len(self.save):
             raise InputError(f"save: got {self.save!r}, allowed are {', '.join(SAVES)}, each once")
         if self.suffix is not None and self.suffix.lower() not in FORMATS:
@@ -83,7 +77,7 @@ class Recipe:
         """The settings of the photo of this name."""
         digest = hashlib.blake2b(f"{self.seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=24).digest()
         drawn = []
-        for number, (low, high) in enumerate(map(_ends, self._ranges())):
+        for number, (low, high) in enumerate(self._ranges().ends):
             share = int.from_bytes(digest[8 * number : 8 * number + 8], "big") / 2**64
             drawn.append(min(low + share * (high - low), high))
         return Ombre(*drawn)
@@ -104,13 +98,8 @@ class Recipe:
 
         return natural_dye(self.method)
 
-    def _ranges(self) -> tuple[Range, Range, Range]:
-        return self.color, self.ombre_height, self.ombre_grad_height
-
-
-def _ends(value: Range) -> tuple[float, float]:
-    low, high = value if isinstance(value, tuple) else (value, value)
-    return low, high
+    def _ranges(self) -> OmbreRanges:
+        return OmbreRanges(self.color, self.ombre_height, self.ombre_grad_height)
 
 
 def _content(path: str) -> bytes:
