@@ -1,7 +1,8 @@
 """Run what the README and the guide tell people to type, so that it stays true.
 
-    readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of three guides, in WORK
+    readme.py commands ROOT WORK    set-up with the demo, then every other block, and those of some guides, in WORK
     readme.py test ROOT             set-up with the tests
+    readme.py tutorials ROOT WORK   every block of the tutorials and of the web page's guide, in WORK
     readme.py speed ROOT            write tables and charts of speed anew, from the results that their markers name
     readme.py check-speed ROOT      fail if these tables or charts are not those of the results
 
@@ -17,6 +18,7 @@ from itertools import zip_longest
 from pathlib import Path
 
 DOCUMENTS = ("README.md", "docs/performance.md")
+TUTORIALS = ("tutorials/one-photo", "tutorials/folder", "tutorials/train", "tutorials/ops", "web")
 IMAGES = Path("docs/images")
 SETUP = "pip install -c constraints.txt"
 
@@ -36,7 +38,7 @@ def run(language: str, text: str, folder: Path) -> None:
     print(f"-- {language} in {folder}:\n{text}", flush=True)
     command = ["bash", "-euo", "pipefail", "-c", text] if language == "bash" else [sys.executable, "-c", text]
     if code := subprocess.run(command, cwd=folder, check=False).returncode:
-        sys.exit(f"this block of the README failed with exit code {code}")
+        sys.exit(f"this block failed with exit code {code}")
 
 
 def made_from_results(root: Path) -> dict[Path, bytes]:
@@ -89,6 +91,13 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
     if what == "check-speed":
         check_speed(root)
         return
+    if what == "tutorials":
+        assert work is not None
+        work.mkdir(parents=True)
+        for name in TUTORIALS:
+            for language, text in blocks(root / "docs" / f"{name}.md"):
+                run(language, text, work)
+        return
     found = blocks(root / "README.md")
     setups = [text for language, text in found if language == "bash" and text.startswith(SETUP)]
     demo, test = [next(text for text in setups if f".[{extra}]" in text) for extra in ("demo", "test")]
@@ -100,10 +109,11 @@ def main(what: str, root: Path, work: Path | None = None) -> None:
     install, _, command = demo.partition(" && ")
     run("bash", install, root)
     run("bash", command, work)
-    guides = [block for name in ("guide", "sets", "animate") for block in blocks(root / "docs" / f"{name}.md")]
+    names = ("guide", "natural", "sets", "animate", "video", "export")
+    guides = [block for name in names for block in blocks(root / "docs" / f"{name}.md")]
     for language, text in [*found, *guides]:
         if text not in setups:
-            run(language, text, work)
+            run(language, text, root if text.startswith(SETUP) else work)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,12 @@
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
+#include <optional>
+
+#include "natural.hpp"
 #include "ombre.hpp"
+#include "planes.hpp"
 #include "readout.hpp"
 #include "refine.hpp"
 #include "simd_level.hpp"
@@ -17,6 +22,7 @@ namespace {
 
 using Bytes = py::array_t<std::uint8_t, py::array::c_style | py::array::forcecast>;
 using Floats = py::array_t<float, py::array::c_style | py::array::forcecast>;
+using Indices = py::array_t<std::uint16_t, py::array::c_style | py::array::forcecast>;
 using Doubles = py::array_t<double, py::array::c_style | py::array::forcecast>;
 
 // Chosen once, at import.
@@ -50,6 +56,18 @@ py::array_t<std::uint8_t> ombre(const py::array_t<std::uint8_t>& image, const Fl
     return out;
 }
 
+void natural(const py::array_t<std::uint8_t>& image, const Floats& prob, const Floats& table,
+             const std::optional<Indices>& index, const Floats& decode, py::array_t<std::uint8_t>& out, int threads) {
+    const ohlora::NaturalPhoto photo{image.data(), extent(image, 0), extent(image, 1), extent(image, 2),
+                                     image.strides(0), prob.data(), table.data(), index ? index->data() : nullptr,
+                                     decode.data()};
+    std::uint8_t* to = out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        ohlora::dye_naturally(photo, to, threads, kernels().natural);
+    }
+}
+
 py::array_t<float> resize_maps(const Floats& prob, int height, int width, int threads) {
     const ohlora::ProbabilityMaps maps = maps_of(prob);
     py::array_t<float> out({maps.count, height, width});
@@ -59,6 +77,25 @@ py::array_t<float> resize_maps(const Floats& prob, int height, int width, int th
         ohlora::resize_maps(maps, height, width, to, threads, kernels().ombre);
     }
     return out;
+}
+
+ohlora::Plane plane_of(py::array& plane) {
+    return {plane.mutable_data(), plane.strides(0) / plane.itemsize()};
+}
+
+void dye_planes(py::array y, py::array u, py::array v, const Floats& prob, const Floats& weight, const Floats& to_rgb,
+                const Floats& to_yuv, const Floats& zero, const Floats& shift, int bits, int threads) {
+    const int height = extent(y, 0), width = extent(y, 1);
+    const ohlora::Planes planes{plane_of(y), plane_of(u), plane_of(v), height, width, extent(u, 1) < width ? 2 : 1,
+                                extent(u, 0) < height ? 2 : 1, static_cast<int>(y.itemsize())};
+    ohlora::YuvDye dye;
+    std::copy_n(to_rgb.data(), 9, dye.to_rgb);
+    std::copy_n(to_yuv.data(), 9, dye.to_yuv);
+    std::copy_n(zero.data(), 3, dye.zero);
+    std::copy_n(shift.data(), 3, dye.shift);
+    dye.most = static_cast<float>((1 << bits) - 1);
+    py::gil_scoped_release release;
+    ohlora::dye_planes(planes, prob.data(), weight.data(), dye, threads, kernels().planes);
 }
 
 py::array_t<int> hair_rows(const Floats& prob, int height, int width, int threads) {
@@ -152,6 +189,14 @@ PYBIND11_MODULE(_core, module) {
                "uint8 (N,H,W,3|4) with contiguous pixels, float32 (N|1,h,w), uint8 (N,3), float64 (N,) twice.");
     module.def("hair_rows", &hair_rows, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
                "First and last hair row of each map at this size, int32 (N,2); -1 where there is none.");
+    module.def("dye_planes", &dye_planes, py::arg("y"), py::arg("u"), py::arg("v"), py::arg("prob"), py::arg("weight"),
+               py::arg("to_rgb"), py::arg("to_yuv"), py::arg("zero"), py::arg("shift"), py::arg("bits"),
+               py::arg("threads"), "In place: uint8 or uint16 planes with contiguous rows; float32 (H,W), (H,), (3,3), "
+               "(3,3), (3,), (3,).");
+    module.def("natural", &natural, py::arg("image"), py::arg("prob"), py::arg("table"), py::arg("index"),
+               py::arg("decode"), py::arg("out"), py::arg("threads"),
+               "uint8 (H,W,3|4) with contiguous pixels, float32 (H,W), (R,12), uint16 (H,W) or None, float32 (256,) -> "
+               "out, contiguous, the photo's shape.");
     module.def("resize_maps", &resize_maps, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
                "float32 (N,h,w) -> float32 (N,height,width), bicubic, clipped to [0,1].");
     module.def("refine", &refine, py::arg("image"), py::arg("guide"), py::arg("maps"), py::arg("radius"),

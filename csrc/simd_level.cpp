@@ -15,8 +15,9 @@
 namespace ohlora {
 namespace {
 
-#define KERNELS(level)                                                                                          \
-    {#level, ombre_rows_##level, readout_rows_##level, refine_rows_##level, squash_rows_##level, style_rows_##level}
+#define KERNELS(level)                                                                                     \
+    {#level, natural_rows_##level, ombre_rows_##level, planes_rows_##level, readout_rows_##level,          \
+     refine_rows_##level, squash_rows_##level, style_rows_##level}
 
 struct Level {
     Kernels kernels;

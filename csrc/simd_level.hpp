@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "natural_rows.hpp"
 #include "ombre_rows.hpp"
+#include "planes_rows.hpp"
 #include "readout_rows.hpp"
 #include "refine_rows.hpp"
 #include "squash_rows.hpp"
@@ -16,7 +18,9 @@ namespace ohlora {
 // in LEVEL_SOURCES of CMakeLists.txt.
 struct Kernels {
     const char* name;
+    const NaturalRows& natural;
     const OmbreRows& ombre;
+    const PlanesRows& planes;
     const ReadoutRows& readout;
     const RefineRows& refine;
     const SquashRows& squash;

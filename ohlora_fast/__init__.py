@@ -11,20 +11,27 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .errors import InputError
+    from .functional import dye, segment
+    from .natural import NaturalDye
     from .ombre import Ombre, apply_ombre
     from .student.model import EffiSegNet
     from .stylist import HairStylist
 
 __version__ = "0.1.0"
 
-__all__ = ["EffiSegNet", "HairStylist", "InputError", "Ombre", "__version__", "apply_ombre"]
+__all__ = [
+    "EffiSegNet", "HairStylist", "InputError", "NaturalDye", "Ombre", "__version__", "apply_ombre", "dye", "segment",
+]  # fmt: skip
 
 _HOME = {
     "EffiSegNet": ".student.model",
     "HairStylist": ".stylist",
     "InputError": ".errors",
+    "NaturalDye": ".natural",
     "Ombre": ".ombre",
     "apply_ombre": ".ombre",
+    "dye": ".functional",
+    "segment": ".functional",
 }
 
 

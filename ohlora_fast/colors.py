@@ -7,6 +7,18 @@ import math
 
 from ohlora_fast.errors import InputError
 
+PALETTE = {
+    "red": 0.0,
+    "orange": 0.1,
+    "yellow": 1 / 6,
+    "green": 0.35,
+    "sky blue": 0.5,
+    "blue": 0.65,
+    "purple": 0.78,
+    "pink": 0.9,
+}
+"""Colours that show well on hair, by name, as `color` numbers."""
+
 ALLOWED = "a number from 0 to 1, a CSS colour name such as teal, #rgb or #rrggbb"
 
 

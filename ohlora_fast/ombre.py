@@ -24,11 +24,14 @@ from .ops.ombre_op import (
     ombre_numpy,
     pack_settings,
 )
+from .ops.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from .natural import NaturalDye
 
     Setting = float | Sequence[float] | NDArray[Any]
     Settings = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -66,10 +69,17 @@ class Ombre:
         for name in ("color", "ombre_height", "ombre_grad_height"):
             _number(name, getattr(self, name))
 
-    def apply(self, image: Image, prob: Any, backend: str = "auto", threads: int | None = None) -> Image:
+    def apply(
+        self,
+        image: Image,
+        prob: Any,
+        backend: str = "auto",
+        threads: int | None = None,
+        method: str | NaturalDye = "seed",
+    ) -> Image:
         """Dye images with these settings; see :func:`apply_ombre`."""
         settings = (self.color, self.ombre_height, self.ombre_grad_height)
-        return apply_ombre(image, prob, *settings, backend=backend, threads=threads)
+        return apply_ombre(image, prob, *settings, backend=backend, threads=threads, method=method)
 
 
 def apply_ombre(
@@ -80,6 +90,7 @@ def apply_ombre(
     ombre_grad_height: Setting = 0.5,
     backend: str = "auto",
     threads: int | None = None,
+    method: str | NaturalDye = "seed",
 ) -> Image:
     """Dye the hair of one image or a batch with an ombre.
 
@@ -96,6 +107,8 @@ def apply_ombre(
             on the CPU take "torch", and, if they are uint8, "cpp"; on a GPU "torch", "triton", and, if they are uint8,
             "cuda". Arrays take all, by way of the GPU for the last two.
         threads: CPU threads of "cpp"; all that this process may use if None. The result does not depend on it.
+        method: "seed", the formula above; "natural", which recolours in OKLab and keeps strands and highlights; or a
+            :class:`ohlora_fast.NaturalDye`, natural with settings of its own. Natural has no backend "cuda".
 
     Returns:
         The dyed image, a new array or tensor of the image's shape, dtype and device. Where no row holds hair, the
@@ -123,10 +136,11 @@ def apply_ombre(
         _settings("ombre_height", ombre_height, count),
         _settings("ombre_grad_height", ombre_grad_height, count),
     )
+    work = _seed_work(settings) if method == "seed" else _natural_work(method, settings)
     if tensor:
-        out = _dye_tensors(images, maps, settings, backend, threads)
+        out = _dye_tensors(images, maps, work, backend, threads)
     else:
-        out = _dye_arrays(images, maps, settings, backend, threads)
+        out = _dye_arrays(images, maps, work, backend, threads)
     return out if images.ndim == image.ndim else out[0]  # type: ignore[attr-defined]
 
 
@@ -220,14 +234,34 @@ def check_alike(images: Any, prob: Any) -> None:
         raise InputError(f"prob: got a tensor on {prob.device} for an image on {images.device}, allowed is one device")
 
 
-def _dye_arrays(images: Any, maps: Any, settings: Settings, backend: str, threads: int | None) -> Any:
+def _seed_work(settings: Settings) -> Work:
+    return Work(
+        numpy=lambda images, maps: ombre_numpy(images, maps, *settings),
+        cpp=lambda images, maps, threads: ombre_cpp(images, maps, *settings, threads=threads),
+        packed=lambda: pack_settings(*settings),
+        forms={
+            "auto": ("ohlora_fast.ops.ombre_custom_op", "ombre"),
+            "torch": ("ohlora_fast.ops.ombre_torch", "ombre_torch"),
+            "triton": ("ohlora_fast.kernels.ombre", "ombre_triton"),
+            "cuda": ("ohlora_fast.ops.ombre_cuda", "ombre_cuda"),
+        },
+    )
+
+
+def _natural_work(method: str | NaturalDye, settings: Settings) -> Work:
+    from .natural import natural_dye, natural_work
+
+    return natural_work(natural_dye(method), *settings)
+
+
+def _dye_arrays(images: Any, maps: Any, work: Work, backend: str, threads: int | None) -> Any:
     if backend == "auto":
         backend = next(name for name in ("cpp", "numpy", "torch") if backend_problem(name) is None)
-    _require(backend)
+    _require(backend, work)
     if backend == "cpp":
-        return ombre_cpp(images, maps, *settings, threads=threads)
+        return work.cpp(images, maps, threads)
     if backend == "numpy":
-        return ombre_numpy(images, maps, *settings)
+        return work.numpy(images, maps)
     import torch
 
     # Torch takes no negative strides, and warns of read-only arrays.
@@ -238,11 +272,11 @@ def _dye_arrays(images: Any, maps: Any, settings: Settings, backend: str, thread
     # Triton's interpreter works on the CPU.
     device = "cuda" if backend in ("triton", "cuda") and torch.cuda.is_available() else "cpu"
     planes = pixels.to(device).permute(0, 3, 1, 2)
-    dyed = _dye_tensors(planes, maps.to(device), settings, backend, threads)
+    dyed = _dye_tensors(planes, maps.to(device), work, backend, threads)
     return np.ascontiguousarray(dyed.permute(0, 2, 3, 1).cpu().numpy())
 
 
-def _dye_tensors(images: Any, maps: Any, settings: Settings, backend: str, threads: int | None) -> Any:
+def _dye_tensors(images: Any, maps: Any, work: Work, backend: str, threads: int | None) -> Any:
     import torch
 
     device = images.device
@@ -251,28 +285,22 @@ def _dye_tensors(images: Any, maps: Any, settings: Settings, backend: str, threa
     if backend == "numpy":
         raise InputError("backend: got 'numpy' for a tensor, allowed are 'auto', 'torch', 'cpp', 'triton' and 'cuda'")
     if backend != "auto":
-        _require(backend)
+        _require(backend, work)
     if backend != "cpp":
-        packed = torch.from_numpy(pack_settings(*settings))
+        packed = torch.from_numpy(work.packed())
         packed = packed if device.type == "mps" else packed.to(device)  # which lacks float64
-        return _dye_packed(images, maps, packed, backend)
+        return _dye_packed(images, maps, packed, work, backend)
     if images.device.type != "cpu" or images.dtype != torch.uint8 or maps.requires_grad:
         what = f"{images.dtype} on {images.device}" + (", prob with gradients" if maps.requires_grad else "")
         raise InputError(f"backend: got 'cpp' for {what}, allowed are uint8 on the CPU without gradients")
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-    dyed = ombre_cpp(pixels, maps.numpy(), *settings, threads=threads)
+    dyed = work.cpp(pixels, maps.numpy(), threads)
     return torch.from_numpy(dyed).permute(0, 3, 1, 2).contiguous()
 
 
-def _dye_packed(images: Any, maps: Any, packed: Any, backend: str) -> Any:
-    if backend == "auto":
-        from .ops.ombre_custom_op import ombre
-
-        return ombre(images, maps, packed)
-    if backend == "torch":
-        from .ops.ombre_torch import ombre_torch
-
-        return ombre_torch(images, maps, packed)
+def _dye_packed(images: Any, maps: Any, packed: Any, work: Work, backend: str) -> Any:
+    if backend in ("auto", "torch"):
+        return work.form(backend)(images, maps, packed)
     here = images.device.type == "cuda" or (backend == "triton" and os.environ.get("TRITON_INTERPRET") == "1")
     if not here or maps.requires_grad or images.requires_grad or (backend == "cuda" and images.is_floating_point()):
         gradients = ", with gradients" if maps.requires_grad or images.requires_grad else ""
@@ -280,17 +308,13 @@ def _dye_packed(images: Any, maps: Any, packed: Any, backend: str) -> Any:
         raise InputError(
             f"backend: got {backend!r} for {images.dtype} on {images.device}{gradients}, allowed are {allowed}"
         )
-    if backend == "triton":
-        from ohlora_fast.kernels.ombre import ombre_triton
-
-        return ombre_triton(images, maps, packed)
-    from .ops.ombre_cuda import ombre_cuda
-
-    return ombre_cuda(images, maps, packed)
+    return work.form(backend)(images, maps, packed)
 
 
-def _require(backend: str) -> None:
+def _require(backend: str, work: Work) -> None:
     reason = available_backends()[backend]
+    if backend == "cuda" and backend not in work.forms:
+        reason = "natural dyeing has no CUDA kernel: 'triton' runs on the same GPUs"
     if reason is not None:
         here = ", ".join(repr(name) for name, missing in available_backends().items() if missing is None)
         raise InputError(f"backend: got {backend!r}, but {reason}; allowed here are 'auto', {here}")

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from ohlora_fast.natural import NaturalDye
+
 Array: TypeAlias = np.ndarray[Any, Any]
 Photo: TypeAlias = Union[Array, "Tensor", "Image.Image", str, Path]
 Parameter: TypeAlias = float | Sequence[float] | Array
@@ -104,10 +106,12 @@ class HairStylist:
         color: Parameter = Ombre.color,
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
+        method: str | NaturalDye = "seed",
+        *,
         refine: bool = False,
         tiles: bool = False,
     ) -> Any:
-        """Find the hair and dye it with a vertical gradient.
+        """Find the hair and dye it with a gradient.
 
         Args:
             image: one photo or several, as in `segment`.
@@ -115,6 +119,8 @@ class HairStylist:
             ombre_height: which part of the hair's height is dyed, from below, in [0, 1].
             ombre_grad_height: which part of that is the gradient, in [0, 1].
                 The three are numbers, or one a photo where there are several.
+            method: "seed", the ombre's formula; "natural", which keeps strands and highlights; or a
+                :class:`ohlora_fast.NaturalDye`: natural with colours, lift and other settings of its own.
             refine, tiles: as in `segment`.
 
         Returns:
@@ -136,25 +142,31 @@ class HairStylist:
         parameters = (color, ombre_height, ombre_grad_height)
         if isinstance(image, list | tuple):
             each = [one_a_photo(name, value, len(image)) for name, value in zip(NAMES, parameters, strict=True)]
-            done = [self.try_dye(photo, chosen, refine, tiles) for photo, *chosen in zip(image, *each, strict=True)]
+            how = method, refine, tiles
+            done = [self.try_dye(photo, chosen, *how) for photo, *chosen in zip(image, *each, strict=True)]
             warn_bald([index for index, (_, bald) in enumerate(done) if bald])
             return [dyed for dyed, _ in done]
-        dyed, bald = self.try_dye(image, parameters, refine, tiles)
+        dyed, bald = self.try_dye(image, parameters, method, refine, tiles)
         warn_bald(bald, single=dyed.ndim == 3)
         return dyed
 
     def try_dye(
-        self, image: Any, parameters: Sequence[Any], refine: bool = False, tiles: bool = False
+        self,
+        image: Any,
+        parameters: Sequence[Any],
+        method: str | NaturalDye = "seed",
+        refine: bool = False,
+        tiles: bool = False,
     ) -> tuple[Any, list[int]]:
         """Dye one photo or batch; also tell which of its photos have no hair row, and so stay as they are."""
         photos, single = open_photos(image)
         color, height, grad_height = parameters
         fine = refine or tiles
-        if self._runs_on_gpu(photos) and not fine:
+        if self._runs_on_gpu(photos) and method == "seed" and not fine:
             dyed, bald = self._dye_on_gpu(photos, pack(color, height, grad_height, len(photos)))
             return (dyed[0] if single else dyed), bald
         maps = self._prob(photos, refine, tiles) if fine else self._maps(photos)
-        dyed, bald = self._dye_by_maps(photos, maps, parameters)
+        dyed, bald = self._dye_by_maps(photos, maps, parameters, method)
         return (dyed[0] if single else dyed), bald
 
     def dye_by_map(
@@ -164,6 +176,7 @@ class HairStylist:
         color: Parameter = Ombre.color,
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
+        method: str | NaturalDye = "seed",
     ) -> Any:
         """As `dye`, of one photo or batch whose maps `segment_map` has given: the student runs once for both.
 
@@ -174,13 +187,15 @@ class HairStylist:
         True
         """
         photos, single = open_photos(image)
-        dyed, bald = self._dye_by_maps(photos, prob, (color, ombre_height, ombre_grad_height))
+        dyed, bald = self._dye_by_maps(photos, prob, (color, ombre_height, ombre_grad_height), method)
         warn_bald(bald, single)
         return dyed[0] if single else dyed
 
-    def _dye_by_maps(self, photos: Any, maps: Any, parameters: Sequence[Any]) -> tuple[Any, list[int]]:
+    def _dye_by_maps(
+        self, photos: Any, maps: Any, parameters: Sequence[Any], method: str | NaturalDye
+    ) -> tuple[Any, list[int]]:
         color, height, grad_height = parameters
-        dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads)
+        dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads, method=method)
         size = photos.shape[1:3] if isinstance(photos, np.ndarray) else photos.shape[-2:]
         bald = [index for index, found in enumerate(has_hair(maps, tuple(size), self.threads)) if not found]
         if bald:

@@ -109,7 +109,7 @@ class Dyer:
         mask = mask_pixels(full, recipe.binary)
         made: dict[str, tuple[Any, Photo | None]] = {"mask": (mask, None)}
         if "dyed" in recipe.save:
-            made["dyed"] = stylist.dye_by_map(pixels, prob, *settings), photo
+            made["dyed"] = stylist.dye_by_map(pixels, prob, *settings, method=recipe.method), photo
         if "overlay" in recipe.save:
             made["overlay"] = overlay_pixels(pixels, mask), photo
         return [made[kind] for kind in recipe.save]
@@ -119,12 +119,12 @@ class Dyer:
         return wants_refining(self.recipe.refine, *pixels.shape[-3:-1]), self.recipe.tiles
 
     def _try_dye(self, photos: Any, settings: Sequence[Any]) -> tuple[Any, list[int]]:
-        return self.stylist.try_dye(photos, settings, *self._fine(photos))
+        return self.stylist.try_dye(photos, settings, self.recipe.method, *self._fine(photos))
 
     def _dyed(self, pixels: Any, settings: Settings) -> Any:
         if self._together is None:
             refine, tiles = self._fine(pixels)
-            return self.stylist.dye(pixels, *settings, refine=refine, tiles=tiles)
+            return self.stylist.dye(pixels, *settings, method=self.recipe.method, refine=refine, tiles=tiles)
         dyed, has_hair = self._together(pixels, settings)
         if not has_hair:
             warnings.warn("no hair found; left unchanged", NoHairWarning, stacklevel=2)

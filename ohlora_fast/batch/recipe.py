@@ -6,13 +6,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import FORMATS, MAX_PIXELS
 from ohlora_fast.ombre import Ombre
+from ohlora_fast.ranges import OmbreRanges, Range
 
-Range: TypeAlias = float | tuple[float, float]
+if TYPE_CHECKING:
+    from ohlora_fast.natural import NaturalDye
 
 SAVES = ("dyed", "mask", "overlay")
 
@@ -36,6 +38,7 @@ class Recipe:
             pixels or more.
         tiles: look again at heads that are small in a photo.
         checkpoint, engine, device: as of :class:`ohlora_fast.HairStylist`.
+        method: as of :meth:`ohlora_fast.HairStylist.dye`; where a `NaturalDye` has stops, `color` has no effect.
 
     Raises:
         InputError: a value is none of these.
@@ -63,18 +66,15 @@ class Recipe:
     checkpoint: str | None = None
     engine: str = "auto"
     device: str = "auto"
+    method: str | NaturalDye = "seed"
 
     def __post_init__(self) -> None:
-        lows, highs = zip(*map(_ends, self._ranges()), strict=True)
-        Ombre(*lows)
-        Ombre(*highs)
-        for name, low, high in zip(("color", "ombre_height", "ombre_grad_height"), lows, highs, strict=True):
-            if low > high:
-                raise InputError(f"{name}: got the range {low:g} to {high:g}, allowed is the lower end first")
+        self._ranges()
         if not self.save or set(self.save) - set(SAVES) or len(set(self.save)) < len(self.save):
             raise InputError(f"save: got {self.save!r}, allowed are {', '.join(SAVES)}, each once")
         if self.suffix is not None and self.suffix.lower() not in FORMATS:
             raise InputError(f"suffix: got {self.suffix!r}, allowed are {', '.join(FORMATS)}")
+        self._dye()
         if self.quality is not None and not (type(self.quality) is int and 1 <= self.quality <= 100):
             raise InputError(f"quality: got {self.quality!r}, allowed is a whole number from 1 to 100")
 
@@ -82,7 +82,7 @@ class Recipe:
         """The settings of the photo of this name."""
         digest = hashlib.blake2b(f"{self.seed}\0{name}".encode("utf-8", "surrogatepass"), digest_size=24).digest()
         drawn = []
-        for number, (low, high) in enumerate(map(_ends, self._ranges())):
+        for number, (low, high) in enumerate(self._ranges().ends):
             share = int.from_bytes(digest[8 * number : 8 * number + 8], "big") / 2**64
             drawn.append(min(low + share * (high - low), high))
         return Ombre(*drawn)
@@ -91,16 +91,22 @@ class Recipe:
         """Stands for everything but the settings that outputs depend on: what was made by another is made again."""
         weights = "" if self.checkpoint is None else hashlib.blake2b(_content(self.checkpoint)).hexdigest()
         rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, self.column)
-        run = (weights, self.engine, self.device, self.refine, self.tiles)
-        return hashlib.blake2b(json.dumps(rest + run).encode(), digest_size=12).hexdigest()
+        run = (weights, self.engine, self.device)
+        dye = self._dye()
+        # Sets that were dyed before there were methods and refined maps stay as they are.
+        method = () if dye is None else (repr(dye),)
+        fine = (self.refine, self.tiles) if self.refine is not False or self.tiles else ()
+        return hashlib.blake2b(json.dumps(rest + run + method + fine).encode(), digest_size=12).hexdigest()
 
-    def _ranges(self) -> tuple[Range, Range, Range]:
-        return self.color, self.ombre_height, self.ombre_grad_height
+    def _dye(self) -> NaturalDye | None:
+        if self.method == "seed":
+            return None
+        from ohlora_fast.natural import natural_dye
 
+        return natural_dye(self.method)
 
-def _ends(value: Range) -> tuple[float, float]:
-    low, high = value if isinstance(value, tuple) else (value, value)
-    return low, high
+    def _ranges(self) -> OmbreRanges:
+        return OmbreRanges(self.color, self.ombre_height, self.ombre_grad_height)
 
 
 def _content(path: str) -> bytes:

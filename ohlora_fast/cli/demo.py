@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ohlora_fast.cli.options import add_engine_options, color, fraction, stylist_from
+from ohlora_fast.colors import PALETTE, describe_color
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,16 +18,6 @@ Dye the portrait of the astronaut Eileen Collins (NASA, public domain) that scik
 head and shoulders. Writes before.png, mask.png, overlay.png, after.png and sheet.png, a contact sheet of
 colours × heights. Earlier ones are replaced."""
 
-COLORS = {
-    "red": 0.0,
-    "orange": 0.1,
-    "yellow": 1 / 6,
-    "green": 0.35,
-    "sky blue": 0.5,
-    "blue": 0.65,
-    "purple": 0.78,
-    "pink": 0.9,
-}
 HEIGHTS = (0.3, 0.6, 1.0)
 
 
@@ -44,7 +35,6 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Write the five pictures and say where."""
     from ohlora_fast import apply_ombre
-    from ohlora_fast.colors import describe_color
     from ohlora_fast.media.images import write_photo
     from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
     from ohlora_fast.media.sheet import contact_sheet
@@ -69,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
         "overlay": overlay_pixels(before, mask),
         "after": dyed(args.color, args.ombre_height),
         "sheet": contact_sheet(
-            [[dyed(number, height)[rows, columns] for number in COLORS.values()] for height in HEIGHTS],
-            column_labels=[f"{name}\ncolor {number:.3g}" for name, number in COLORS.items()],
+            [[dyed(number, height)[rows, columns] for number in PALETTE.values()] for height in HEIGHTS],
+            column_labels=[f"{name}\ncolor {number:.3g}" for name, number in PALETTE.items()],
             row_labels=[f"height\n{height}" for height in HEIGHTS],
         ),
     }

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ohlora_fast.cli.console import complain
+from ohlora_fast.cli.natural_options import add_natural_options, describe_method, method_from
 from ohlora_fast.cli.options import (
     add_engine_options,
     add_file_options,
     add_mask_options,
     color_range,
+    color_range_text,
     count,
     fraction_range,
     percent,
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from ohlora_fast.batch.progress import Progress
     from ohlora_fast.batch.recipe import Recipe
     from ohlora_fast.batch.run import How, Summary
+    from ohlora_fast.natural import NaturalDye
 
 DESCRIPTION = """\
 Dye the hair in pictures. Colour profile, EXIF, transparency and JPEG quality are kept, EXIF orientation is
@@ -48,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("dye", help="dye the hair in pictures", description=DESCRIPTION, epilog=SETS)
     add_file_options(parser, "the file for one picture (its suffix tells the format), or a folder")
     parser.add_argument(
-        "--color", type=color_range, default=0.5,
+        "--color", type=color_range_text, default="0.5",
         help="0 to 1, a CSS name or #rrggbb: the hue (default 0.5, sky blue)",
     )  # fmt: skip
     parser.add_argument(
@@ -62,6 +65,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--quality", type=percent, metavar="Q", help="JPEG and WebP quality, 1 to 100 (default: as the input, or 95)"
     )
     add_mask_options(parser)
+    add_natural_options(parser)
     add_engine_options(parser)
     made = parser.add_argument_group("what is made of each picture of a set")
     made.add_argument(
@@ -100,8 +104,10 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.batch.recipe import Recipe
     from ohlora_fast.media.images import MAX_PIXELS
 
+    method = method_from(args, args.color)
+    color = color_range(args.color)
     recipe = Recipe(
-        color=args.color,
+        color=color,
         ombre_height=args.ombre_height,
         ombre_grad_height=args.ombre_grad_height,
         seed=args.seed,
@@ -116,16 +122,20 @@ def run(args: argparse.Namespace) -> int:
         checkpoint=args.checkpoint,
         engine=args.engine,
         device=args.device,
+        method=method,
     )
     if not args.json and not args.quiet:
-        print(_described(args.color), flush=True)
+        print(_described(color, method), flush=True)
     return _dye_set(args, recipe) if _is_set(args) else _dye_one(args, recipe)
 
 
-def _described(value: float | tuple[float, float]) -> str:
+def _described(value: float | tuple[float, float], method: str | NaturalDye) -> str:
     from ohlora_fast.colors import describe_color
 
-    return describe_color(value) if isinstance(value, float) else f"color drawn from {value[0]:g} to {value[1]:g}"
+    color = describe_color(value) if isinstance(value, float) else f"color drawn from {value[0]:g} to {value[1]:g}"
+    if isinstance(method, str):
+        return color
+    return describe_method(method) + (f", {color}" if method.stops is None else "")
 
 
 def _is_set(args: argparse.Namespace) -> bool:
@@ -177,7 +187,7 @@ def _dye_one(args: argparse.Namespace, recipe: Recipe) -> int:
         settings = recipe.settings(job.source.name)
         refine = wants_refining(recipe.refine, *photo.pixels.shape[:2])
         chosen = settings.color, settings.ombre_height, settings.ombre_grad_height
-        dyed = stylist.dye(photo.pixels, *chosen, refine=refine, tiles=recipe.tiles)
+        dyed = stylist.dye(photo.pixels, *chosen, method=recipe.method, refine=refine, tiles=recipe.tiles)
         write_photo(job.outputs[0], dyed, like=photo, quality=recipe.quality, overwrite=args.overwrite)
         return photo.notes
 

@@ -23,18 +23,29 @@ def color(text: str) -> float:
 
 def fraction(text: str) -> float:
     """A number from 0 to 1."""
+    return between(text, 0, 1)
+
+
+def between(text: str, least: float, most: float) -> float:
+    """A number in a range."""
     try:
         value = float(text)
     except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number from 0 to 1")
+        value = least - 1
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number from {least:g} to {most:g}")
     return value
 
 
 def color_range(text: str) -> float | tuple[float, float]:
     """`--color` of a set: as `color`, or LOW..HIGH."""
     return _range(text, color)
+
+
+def color_range_text(text: str) -> str:
+    """Text that `color_range` takes, as it came: what method reads it is not known yet."""
+    color_range(text)
+    return text
 
 
 def fraction_range(text: str) -> float | tuple[float, float]:
@@ -73,11 +84,35 @@ def count(text: str) -> int:
     return value
 
 
+def positive(text: str) -> float:
+    """A number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0")
+    return value
+
+
 def percent(text: str) -> int:
     """A whole number from 1 to 100."""
     if (value := count(text)) > 100:
         raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a whole number from 1 to 100")
     return value
+
+
+def add_ombre_options(parser: argparse.ArgumentParser) -> None:
+    """Add the settings of one ombre."""
+    parser.add_argument(
+        "--color", type=color, default=0.5, help="0 to 1, a CSS name or #rrggbb: the hue (default 0.5, sky blue)"
+    )
+    parser.add_argument(
+        "--ombre-height", type=fraction, default=0.6, metavar="X", help="how far up the colour goes, 0 to 1 (0.6)"
+    )
+    parser.add_argument(
+        "--ombre-grad-height", type=fraction, default=0.5, metavar="X", help="share that fades in, 0 to 1 (0.5)"
+    )
 
 
 def add_engine_options(parser: argparse.ArgumentParser, several: bool = False) -> None:

@@ -13,10 +13,11 @@ from PIL import Image
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.convert import Pixels
+from ohlora_fast.media.encoding import pyav
 from ohlora_fast.media.files import check_target, written_whole
 from ohlora_fast.media.gif import delays, write_gif
 from ohlora_fast.media.images import write_photo
-from ohlora_fast.media.video import CONTAINERS, VideoWriter, pyav
+from ohlora_fast.media.video import CONTAINERS, VideoWriter
 
 ANIMATIONS = (".gif", ".webp", *CONTAINERS)
 WEBP_QUALITY = 85

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.encoding import Encoding, Look, encoder_format, even, is_picture, pyav
 from ohlora_fast.media.files import check_target, written_whole
 from ohlora_fast.media.photo import reason_for
 
@@ -23,76 +24,13 @@ if TYPE_CHECKING:
 
     from ohlora_fast.media.convert import Pixels
 
-__all__ = ["CONTAINERS", "Encoding", "Look", "VideoWriter", "pyav"]
+__all__ = ["CONTAINERS", "Encoding", "Look", "VideoWriter"]
 
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts"}
 """Suffix → container, as libav calls it."""
 
-PRESETS = {"libx264": "veryfast", "libx265": "veryfast", "libsvtav1": "8"}
-
 LARGEST_TIMESCALE = 2**31 - 1
 """Of an MP4 track."""
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """How frames are compressed.
-
-    Args:
-        codec: an encoder that PyAV has, such as "libx264", "libx265", "libsvtav1"; None for libx264, or libvpx-vp9
-            in WebM.
-        preset: the encoder's speed, in its own words; None for a quick one, "veryfast" of libx264.
-        crf: constant quality, 0 to 63: smaller is better and larger; 18 to 20 of libx264 can hardly be told from
-            the original.
-        threads: of the encoder; None for its own choice.
-
-    Raises:
-        InputError: crf or threads are out of range.
-
-    >>> Encoding(crf=18).codec_for(Path("a.mp4"))
-    'libx264'
-    """
-
-    codec: str | None = None
-    preset: str | None = None
-    crf: float = 20.0
-    threads: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.crf <= 63:
-            raise InputError(f"crf: got {self.crf!r}, allowed is a number from 0 to 63")
-        if self.threads is not None and self.threads < 1:
-            raise InputError(f"threads: got {self.threads!r}, allowed is a whole number from 1, or None")
-
-    def codec_for(self, path: Path) -> str:
-        """The encoder's name."""
-        return self.codec or ("libvpx-vp9" if path.suffix.lower() == ".webm" else "libx264")
-
-    def options_for(self, codec: str) -> dict[str, str]:
-        """What the encoder is told."""
-        if codec == "libvpx-vp9":
-            return {"crf": f"{self.crf:g}", "deadline": "realtime", "cpu-used": self.preset or "6", "row-mt": "1"}
-        preset = self.preset or PRESETS.get(codec)
-        return {"crf": f"{self.crf:g}"} | ({"preset": preset} if preset else {})
-
-
-@dataclass(frozen=True)
-class Look:
-    """How the values of frames are to be understood, in libav's numbers. By default those of HD video, BT.709.
-
-    Attributes:
-        pixel_format: of the frames; the encoder takes this or, if it cannot, the nearest that it has.
-        color_range: 1 for 16 to 235, 2 for 0 to 255.
-        colorspace, color_primaries, color_trc: the matrix, the primaries and the transfer function; 1 is BT.709.
-        aspect: width over height of a pixel; None for square ones.
-    """
-
-    pixel_format: str = "yuv420p"
-    color_range: int = 1
-    colorspace: int = 1
-    color_primaries: int = 1
-    color_trc: int = 1
-    aspect: Fraction | None = None
 
 
 class VideoWriter:
@@ -207,40 +145,54 @@ class VideoWriter:
         with self._named():
             self._container.mux(self._stream.encode(frame))
 
-    def takes(self, codec: str) -> bool:
-        """Whether the container takes streams of a codec; where it does not tell, it may."""
-        known = self._container.supported_codecs
-        return not known or codec in known
+    def add_copy(self, stream: Stream) -> bool:
+        """Announce a stream whose packets are copied as they are, and tell whether such a file takes it.
 
-    def add_copy(self, stream: Stream) -> None:
-        """Announce a stream whose packets are copied as they are. Comes before the first frame."""
-        with self._named():
-            copy = self._container.add_stream_from_template(stream)
-            copy.metadata.update(stream.metadata)
-            copy.disposition = stream.disposition
-            self._copies[stream.index] = copy
+        Comes before the first frame.
+        """
+        if is_picture(stream) and self._format != "mp4":  # others would make a second film of it
+            return False
+        errors = (self.av.error.FFmpegError, ValueError, NotImplementedError)
+        try:
+            with self.av.open(io.BytesIO(), "w", format=self._format) as trial:
+                _add_copy(trial, stream)
+                trial.start_encoding()
+        except errors:
+            return False
+        self._copies[stream.index] = _add_copy(self._container, stream)
+        return True
 
     def copy(self, packet: Any) -> None:
-        """Copy a packet of a stream that `add_copy` announced."""
-        packet.stream = self._copies[packet.stream.index]
-        with self._named():
-            self._container.mux(packet)
+        """Copy a packet, if `add_copy` announced its stream."""
+        stream = self._copies.get(packet.stream.index)
+        if stream is not None:
+            packet.stream = stream
+            with self._named():
+                self._container.mux(packet)
 
-    def describe(self, metadata: dict[str, str], chapters: list[Any]) -> None:
-        """Set the file's title and the like, and its chapters. Comes before the first frame."""
+    def describe(self, metadata: dict[str, str], chapters: list[Any], film: Stream) -> None:
+        """Set the file's titles, its chapters, and the language of the film. Comes before the first frame."""
         self._container.metadata.update(metadata)
         self._container.set_chapters(chapters)
+        self._stream.metadata.update(
+            {name: film.metadata[name] for name in {"language", "title"} & film.metadata.keys()}
+        )
+        self._stream.disposition = film.disposition
+
+    @property
+    def _format(self) -> str:
+        return CONTAINERS[self.path.suffix.lower()]
 
     def _opened(self, file: IO[bytes]) -> Any:
         options = {}
-        if CONTAINERS[self.path.suffix.lower()] in ("mp4", "mov"):
+        if self._format in ("mp4", "mov"):
             options["movflags"] = "faststart"  # the index comes first, so that players begin while they load
             if self.time_base.denominator <= LARGEST_TIMESCALE:
                 options["video_track_timescale"] = str(self.time_base.denominator)
         return self.av.open(
             file,
             "w",
-            format=CONTAINERS[self.path.suffix.lower()],
+            format=self._format,
             options=options,
             io_open=lambda url, flags, options: open(file.name, "rb"),  # faststart reads what was written
         )
@@ -273,69 +225,8 @@ class VideoWriter:
             raise InputError(f"cannot write {self.path}: {reason_for(error)}") from error
 
 
-def pyav() -> Any:
-    """PyAV's module.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import av
-    except ImportError as error:
-        raise InputError(f"video needs PyAV ({error}); pip install 'ohlora-fast[video]'") from error
-    return av
-
-
-def encoder_format(codec: str, wanted: str) -> str:
-    """The pixel format in which an encoder takes frames: planar YUV, with the bits and subsampling of what it gets.
-
-    Args:
-        codec: the encoder's name.
-        wanted: the frames' pixel format.
-
-    Raises:
-        InputError: there is no such encoder of video.
-
-    >>> encoder_format("libx264", "yuv420p10le"), encoder_format("libx264", "rgb24")
-    ('yuv420p10le', 'yuv420p')
-    """
-    av = pyav()
-    try:
-        found = av.Codec(codec, "w")
-    except (av.error.FFmpegError, ValueError):
-        found = None
-    if found is None or found.type != "video":
-        raise InputError(f"codec: got {codec!r}, allowed is an encoder of video that PyAV has, such as libx264")
-    known = {form.name for form in found.video_formats or ()}
-    components = av.VideoFormat(wanted).components
-    bits = max(component.bits for component in components)
-    chroma = subsampling(wanted) or "420"
-    depths = ["10le", ""] if bits > 8 else ["", "10le"]
-    if bits > 10:
-        depths.insert(0, f"{bits}le")
-    for depth in depths:
-        for kind in (chroma, "420", "422", "444"):
-            if f"yuv{kind}p{depth}" in known:
-                return f"yuv{kind}p{depth}"
-    raise InputError(f"codec: {codec!r} takes no planar YUV; allowed are encoders that do, such as libx264")
-
-
-def subsampling(pixel_format: str) -> str | None:
-    """ "420", "422" or "444" of planar YUV in such a format, else None.
-
-    >>> subsampling("yuv422p10le"), subsampling("yuvj420p"), subsampling("rgb24")
-    ('422', '420', None)
-    """
-    name = pixel_format.replace("yuvj", "yuv").replace("yuva", "yuv")
-    return name[3:6] if name.startswith("yuv") and name[3:7] in ("420p", "422p", "444p") else None
-
-
-def even(size: tuple[int, ...], pixel_format: str) -> tuple[int, int]:
-    """Height and width without the last row or column that a pixel format cannot have.
-
-    >>> even((241, 321), "yuv420p"), even((241, 321), "yuv422p"), even((241, 321), "yuv444p")
-    ((240, 320), (241, 320), (241, 321))
-    """
-    height, width = size
-    kind = subsampling(pixel_format)
-    return (height - height % 2 if kind == "420" else height), (width - width % 2 if kind in ("420", "422") else width)
+def _add_copy(container: Any, stream: Stream) -> Any:
+    copy = container.add_stream_from_template(stream)
+    copy.metadata.update(stream.metadata)
+    copy.disposition = stream.disposition
+    return copy

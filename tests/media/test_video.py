@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from ohlora_fast import InputError
-from ohlora_fast.media.video import Encoding, VideoWriter
+from ohlora_fast.media.encoding import Encoding
+from ohlora_fast.media.video import VideoWriter
 
 
 def ramp(count: int, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:

@@ -1,0 +1,130 @@
+"""From video file to dyed video file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.media.encoding import Encoding, encoder_format
+from ohlora_fast.media.files import check_target
+from ohlora_fast.media.frames import upright
+from ohlora_fast.media.video import VideoWriter
+from ohlora_fast.media.video_reader import VideoReader
+from ohlora_fast.ombre import Ombre
+from ohlora_fast.stylist import HairStylist
+from ohlora_fast.video.ahead import ahead
+from ohlora_fast.video.dyer import Found, FrameDyer
+from ohlora_fast.video.keyframes import Keyframes
+from ohlora_fast.video.smoothing import DEFAULT
+
+OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")
+"""Metadata that say how a file was made."""
+
+
+@dataclass(frozen=True)
+class Dyed:
+    """What became of a video.
+
+    Attributes:
+        frames: how many were written.
+        bald: how many of them had no row of hair, and stayed as they were.
+        notes: what was left out or is damaged, a phrase each.
+    """
+
+    frames: int
+    bald: int
+    notes: tuple[str, ...]
+
+
+def dye_video(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    ombre: Ombre | Keyframes = Ombre(),
+    smooth: float = DEFAULT,
+    encoding: Encoding = Encoding(),
+    stylist: HairStylist | None = None,
+    overwrite: bool = False,
+    progress: Callable[[int, int | None], object] | None = None,
+) -> Dyed:
+    """Dye the hair in a video.
+
+    Frames keep their times, bits (8 or 10) and colour tags; pixels without hair are what they were before the new
+    encoding. Sound is copied as it is, subtitles and the like where the new file takes them. A video that players turn
+    is turned. `out` appears whole or not at all.
+
+    Args:
+        source: the video, in whatever format FFmpeg reads.
+        out: .mp4, .m4v, .mov, .mkv, .webm or .ts.
+        ombre: settings, or keyframes.
+        smooth: how much of the hair's map comes from the frame before, carried along by the motion, 0 to below 1.
+        encoding: how the result is compressed.
+        stylist: whose student finds the hair; None for the bundled one, on one thread: other threads decode, smooth
+            and dye, and encode meanwhile.
+        overwrite: whether `out` may be replaced, if it exists. `source` never is.
+        progress: called after each frame with the number of frames done and in all, None if that is not known.
+
+    Raises:
+        InputError: PyAV is not installed, an argument is none of these, `source` cannot be read or is damaged, or
+            `out` cannot be written.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with VideoWriter(folder / "grey.mp4", 25, (64, 64)) as writer:
+    ...     writer.write(np.full((64, 64, 3), 128, np.uint8))
+    >>> dye_video(folder / "grey.mp4", folder / "dyed.mp4", Ombre(color=0.9))
+    Dyed(frames=1, bald=1, notes=())
+    """
+    source, out = Path(source), Path(out)
+    keyframes = ombre if isinstance(ombre, Keyframes) else Keyframes(ombre, {})
+    stylist = stylist or HairStylist(threads=1)
+    dyer = FrameDyer(stylist, smooth)
+    check_target(out, source, overwrite)
+    with ExitStack() as stack:
+        reader = stack.enter_context(VideoReader(source, encoding.threads))
+        first: Any = reader.first
+        form = upright(first, encoder_format(encoding.codec_for(out), first.format.name), reader.aspect)
+        writer = stack.enter_context(
+            VideoWriter(out, reader.fps, form.size, encoding, overwrite, form.look, reader.time_base)
+        )
+        notes = tuple(_carry_over(reader, writer))
+
+        def find(item: Any) -> Found | Any:
+            return dyer.find(form.copy(item)) if isinstance(item, type(first)) else item
+
+        def dye(item: Found | Any) -> Any:
+            if not isinstance(item, Found):
+                return item
+            frame: Any = item.frame
+            return dyer.dye(item, keyframes.at(float((frame.pts - first.pts) * reader.time_base)))
+
+        read = stack.enter_context(ahead(reader.items()))
+        found = stack.enter_context(ahead(map(find, read)))
+        for item in stack.enter_context(ahead(map(dye, found))):
+            if not isinstance(item, type(first)):
+                writer.copy(item)
+                continue
+            writer.write_frame(item)
+            if progress is not None:
+                progress(writer.count, reader.count)
+        if reader.damaged:
+            notes += (f"{reader.damaged} of its frames are damaged, and partly what the decoder made of them",)
+    return Dyed(writer.count, dyer.bald, notes)
+
+
+def _carry_over(reader: VideoReader, writer: VideoWriter) -> Iterator[str]:
+    """Announce all but the film; yield what is left out."""
+    kept = {name: text for name, text in reader.container.metadata.items() if name not in OF_THE_FILE}
+    writer.describe(kept, reader.container.chapters(), reader.stream)
+    for stream in reader.others:
+        if writer.add_copy(stream):
+            continue
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
+        if stream.type == "audio":
+            raise InputError(f"cannot write {writer.path}: {writer.path.suffix} files hold no {codec} sound; .mkv do")
+        yield f"the {stream.type} stream {stream.index} ({codec}) is left out: {writer.path.suffix} files hold none"

@@ -1,0 +1,108 @@
+"""The page: its layout, and which event calls what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from gradio.utils import get_upload_folder
+
+from ohlora_fast.colors import PALETTE
+from ohlora_fast.ombre import Ombre
+from ohlora_fast.web.handlers import ALL, Handlers
+from ohlora_fast.web.limits import Limits
+from ohlora_fast.web.style import swatch_id
+
+if TYPE_CHECKING:
+    from ohlora_fast.stylist import HairStylist
+    from ohlora_fast.web.portrait import View
+
+ABOUT = """\
+## Dye hair
+Drop a portrait, or take one with the camera. It is held in memory by the computer that runs this page, until you \
+close the tab.
+"""
+VIEWS: tuple[View, ...] = ("dyed", "overlay", "mask")
+AT_ONCE = 2
+"""Photos that are worked on at the same time."""
+
+FETCH = "() => document.querySelector('#file').click()"
+
+
+def build_app(stylist: HairStylist | None = None, limits: Limits | None = None) -> gr.Blocks:
+    """Build the page. `serve` runs it; in another program ``build_app().launch(**launch_settings(Limits()))`` does.
+
+    Args:
+        stylist: finds and dyes the hair; None for the bundled student.
+        limits: None for ``Limits()``.
+
+    Returns:
+        A page of Gradio, whose files lie in the folder $GRADIO_TEMP_DIR while a visitor is there.
+
+    >>> build_app().title
+    'ohlora-fast'
+    """
+    from ohlora_fast.stylist import HairStylist
+
+    limits = limits or Limits()
+    handlers = Handlers(stylist or HairStylist(), limits, Path(get_upload_folder()))
+    seconds = round(limits.minutes * 60)
+    with gr.Blocks(title="ohlora-fast", analytics_enabled=False, delete_cache=(min(seconds, 60), seconds)) as app:
+        _lay_out(handlers, limits)
+        app.unload(handlers.leave)
+    app.queue(max_size=limits.queue, api_open=False)
+    return app
+
+
+def _lay_out(handlers: Handlers, limits: Limits) -> None:
+    gr.Markdown(ABOUT)
+    taken = f"JPEG, PNG, WebP, TIFF or BMP, up to {limits.megabytes:g} MB and {limits.megapixels:g} megapixels"
+    message = gr.HTML(elem_id="message", padding=False)
+    with gr.Column() as empty:
+        photo = gr.Image(
+            label=f"Photo: {taken}", type="filepath", sources=["upload", "webcam", "clipboard"], height=420,
+            elem_id="photo", buttons=[],
+        )  # fmt: skip
+    with gr.Row(visible=False) as filled:
+        with gr.Column(scale=3, min_width=320):
+            pair = gr.ImageSlider(
+                label="Before and after", interactive=False, max_height=640, buttons=["fullscreen"], elem_id="pair"
+            )
+            other = gr.Button("Another photo", elem_id="other")
+        with gr.Column(scale=2, min_width=320):
+            with gr.Row(elem_id="palette"):
+                swatches = {name: gr.Button(name, size="sm", elem_id=swatch_id(name)) for name in PALETTE}
+            color = gr.Slider(0, 1, Ombre.color, step=0.001, label="Colour", elem_id="color")
+            height = gr.Slider(
+                0, 1, Ombre.ombre_height, step=0.01, label="Height", elem_id="height",
+                info="how far up the colour goes, from the lowest hair",
+            )  # fmt: skip
+            grad = gr.Slider(
+                0, 1, Ombre.ombre_grad_height, step=0.01, label="Gradient", elem_id="grad",
+                info="which share of that height it fades in over",
+            )  # fmt: skip
+            view = gr.Radio(VIEWS, value=VIEWS[0], label="Show", elem_id="view")
+            patch = gr.Radio(
+                [ALL], value=ALL, label="Which hair", visible=False, elem_id="patch",
+                info="patches of hair, mostly one a head, from left to right",
+            )  # fmt: skip
+            get = gr.Button("Download in full size", variant="primary", elem_id="get")
+            file = gr.DownloadButton(visible="hidden", elem_id="file")
+
+    controls: list[Any] = [color, height, grad, view, patch]
+    page = [photo, empty, filled, pair, patch, message]
+    private: dict[str, Any] = {"api_visibility": "private"}
+    dyes = private | {"concurrency_id": "dye", "concurrency_limit": AT_ONCE}
+    # The handler reads the file: Gradio would open it with Pillow before, and fail without saying why.
+    photo.input(handlers.open, [photo, *controls[:4]], page, preprocess=False, show_progress_on=photo, **dyes)
+    changes = [one.change for one in controls]
+    gr.on(
+        changes, handlers.change, controls, [pair, message], show_progress="hidden", trigger_mode="always_last", **dyes
+    )
+    for name, button in swatches.items():
+        button.click(None, None, color, js=f"() => {PALETTE[name]:.3f}", **private)
+    other.click(handlers.forget, None, page, **private)
+    # A lane of its own: a large PNG takes seconds to encode, and nobody else's slider is to wait for that.
+    made = get.click(handlers.download, [color, height, grad, patch], file, concurrency_limit=1, **private)
+    made.success(None, js=FETCH, **private)

@@ -1,0 +1,105 @@
+"""Natural dyeing on the command line: `dye`'s options, in sets too, and `gallery`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ohlora_fast import HairStylist, NaturalDye
+from ohlora_fast.batch import Recipe
+from ohlora_fast.cli import main
+
+
+@pytest.fixture(scope="module")
+def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("skimage")
+    from ohlora_fast.cli.demo import portrait
+
+    path = tmp_path_factory.mktemp("photos") / "an <a> & b.png"
+    Image.fromarray(portrait()).resize((160, 160)).save(path)
+    return path
+
+
+def pixels(path: Path) -> np.ndarray:
+    return np.asarray(Image.open(path))
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        ("--method natural", NaturalDye()),
+        ("--palette rose-to-blue --lift 0.7", NaturalDye("rose-to-blue", lift=0.7)),
+        ("--color brown --method natural", NaturalDye("brown")),
+        ("--color 0.3 --warmth 1 --strength 0.5", NaturalDye(warmth=1.0, strength=0.5)),
+        (
+            "--palette #ff0000,0.5 --direction flow --highlights gold --highlight-density 0.4 --undercolor teal",
+            NaturalDye("#ff0000,0.5", direction="flow", highlights="gold", highlight_density=0.4, undercolor="teal"),
+        ),
+    ],
+)
+def test_options_are_the_settings(portrait: Path, tmp_path: Path, options: str, method: NaturalDye) -> None:
+    assert main(["dye", str(portrait), "-o", str(tmp_path / "x.png"), *options.split()]) == 0
+    color = 0.3 if "0.3" in options else 0.5
+    np.testing.assert_array_equal(pixels(tmp_path / "x.png"), HairStylist().dye(portrait, color, method=method))
+
+
+def test_what_is_done_is_said(portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["dye", str(portrait), "-o", str(tmp_path / "x.png"), "--lift", "0.7"]) == 0
+    assert capsys.readouterr().out.startswith("natural, lift 0.7, color 0.5 → hue 180°")
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        ("--palette nothing", 2, "argument --palette: got 'nothing', allowed is the name of a palette"),
+        ("--highlights sunset", 2, "argument --highlights: got 'sunset', allowed is one colour"),
+        ("--lift 2", 2, "argument --lift: '2' came; allowed is a number from 0 to 1"),
+        ("--method seed --highlight-density 0.5", 1, "--highlight-density: came with --method seed; allowed is"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: str, code: int, message: str
+) -> None:
+    assert main(["dye", str(portrait), "-o", str(tmp_path / "x.png"), *options.split()]) == code
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_set_is_redone_with_another_dye_and_only_then(
+    portrait: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["dye", str(portrait.parent), "-o", str(tmp_path / "out"), "--palette"]
+    done = []
+    for palette in ("sunset", "sunset", "mermaid"):
+        assert main([*command, palette]) == 0
+        done.append(re.search(r"(\d+) dyed", capsys.readouterr().out)[1])  # type: ignore[index]
+    assert done == ["1", "0", "1"]
+    expected = HairStylist(threads=1).dye(portrait, method=NaturalDye("mermaid"))
+    np.testing.assert_array_equal(pixels(tmp_path / "out" / portrait.name), expected)
+
+
+def test_the_seed_s_digest_is_what_it_was_before_there_were_methods() -> None:
+    assert Recipe().digest() == "1587981459aaf3b65313c809"
+    assert len({Recipe(method=one).digest() for one in ("seed", "natural", NaturalDye(lift=0.5))}) == 3
+    assert Recipe(method="natural").digest() == Recipe(method=NaturalDye()).digest()
+
+
+def test_gallery(portrait: Path, tmp_path: Path) -> None:
+    out = tmp_path / "page"
+    command = ["gallery", str(portrait.parent), "-o", str(out), "--cell", "32"]
+    assert main(command) == 0
+    page = (out / "index.html").read_text()
+    assert "<h2>an &lt;a&gt; &amp; b.png</h2>" in page
+    assert 'src="an%20%3Ca%3E%20%26%20b_methods.jpg"' in page
+    methods, looks = (pixels(out / f"an <a> & b_{kind}.jpg") for kind in ("methods", "looks"))
+    assert methods.shape[0] > 3 * 32
+    assert looks.shape[1] > 10 * 32
+    assert main(command) == 1
+    assert main([*command, "--skip-existing"]) == 0
+    assert (out / "index.html").read_text() == page
+    assert main(["gallery", str(portrait), "-o", str(tmp_path / "x.jpg")]) == 1

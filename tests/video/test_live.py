@@ -1,0 +1,113 @@
+"""The live page: pictures, settings, and who may ask for them."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import cv2
+import numpy as np
+import pytest
+
+from ohlora_fast import HairStylist, InputError, Ombre
+from ohlora_fast.media.video_reader import VideoReader
+from ohlora_fast.video.live import Latest, Live
+from ohlora_fast.video.page import served
+
+Clip = Callable[..., Path]
+
+
+@pytest.fixture
+def live(clip: Clip, stylist: HairStylist) -> Iterator[Live]:
+    """A file that plays over and over."""
+    source = clip()
+    live = Live(lambda: VideoReader(source), stylist, Ombre(0.0, 1.0, 0.0), smooth=0.5)
+    thread = threading.Thread(target=live.run)
+    thread.start()
+    yield live
+    live.stop()
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def get(address: str, **headers: str) -> str:
+    with urlopen(Request(address, headers=headers), timeout=20) as answer:
+        return str(answer.read().decode())
+
+
+def post(address: str, text: str) -> str:
+    with urlopen(Request(address, text.encode()), timeout=20) as answer:
+        return str(answer.read().decode())
+
+
+def redness(picture: bytes) -> float:
+    """How much redder than blue the hair is."""
+    pixels = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR).astype(int)
+    return float((pixels[10:40, 40:80, 2] - pixels[10:40, 40:80, 0]).mean())
+
+
+def test_the_page_shows_dyed_pictures_and_takes_settings(live: Live) -> None:
+    with served(live) as address:
+        assert "<img" in get(address)
+        assert json.loads(get(address + "settings")) == {"color": 0.0, "ombre_height": 1.0, "ombre_grad_height": 0.0}
+        with urlopen(address + "stream", timeout=20) as stream:
+            assert stream.headers["Content-Type"].startswith("multipart/x-mixed-replace")
+            assert stream.readline() == b"--picture\r\n"
+            stream.readline()
+            length = int(stream.readline().split()[1])
+            stream.readline()
+            red = stream.read(length)
+        post(address + "settings", json.dumps({"color": 0.6}))
+        assert live.ombre == Ombre(0.6)
+        pictures = iter(live.pictures)
+        blue = [next(pictures) for _ in range(3)][-1]
+        assert redness(red) > redness(blue) + 10
+        speed = json.loads(get(address + "speed"))
+        assert speed["fps"] > 0
+        assert speed["latency_ms"] > 0
+
+
+@pytest.mark.parametrize("text", ["no json", '{"color": 2}', '{"colour": 1}', "[1]"])
+def test_wrong_settings_are_refused(live: Live, text: str) -> None:
+    with served(live) as address, pytest.raises(HTTPError, match="400"):
+        post(address + "settings", text)
+    assert live.ombre == Ombre(0.0, 1.0, 0.0)
+
+
+def test_who_does_not_know_the_address_gets_nothing(live: Live) -> None:
+    with served(live) as address:
+        for wrong, headers in ((address.rsplit("/", 2)[0] + "/guess/", {}), (address, {"Host": "evil.example"})):
+            with pytest.raises(HTTPError, match="404"):
+                get(wrong, **headers)
+
+
+def test_a_port_that_is_taken_is_said(live: Live) -> None:
+    with served(live) as address:
+        port = int(address.split(":")[2].split("/")[0])
+        with pytest.raises(InputError, match=f"port: {port} cannot be served"), served(live, port):
+            pass
+
+
+def test_errors_of_the_source_come_out(clip: Clip, stylist: HairStylist) -> None:
+    source = clip("in.mkv", sound=True)
+    source.write_bytes(source.read_bytes()[: source.stat().st_size // 3])
+    live = Live(lambda: VideoReader(source), stylist, Ombre(), 0.5)
+    with pytest.raises(InputError, match="cut off"):
+        live.run()
+    assert live.pictures.ended
+
+
+def test_only_the_newest_is_handed_over() -> None:
+    latest: Latest[int] = Latest()
+    items = iter(latest)
+    latest.put(1)
+    assert next(items) == 1
+    for number in (2, 3, 4):
+        latest.put(number)
+    assert next(items) == 4
+    latest.end()
+    assert list(items) == []

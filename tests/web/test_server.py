@@ -1,0 +1,159 @@
+"""The server itself: what it gives to whom, and what it refuses."""
+
+import json
+import os
+import socket
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytest.importorskip("gradio", reason="pip install 'ohlora-fast[web]'")
+
+from ohlora_fast.cli import main
+from ohlora_fast.errors import InputError
+from ohlora_fast.stylist import HairStylist
+from ohlora_fast.web import Limits, serve
+
+OPEN, CHANGE = 0, 1
+SETTINGS = [0.5, 0.6, 0.5, "dyed"]
+
+
+@pytest.fixture(scope="module")
+def url(stylist):
+    with serve(port=0, stylist=stylist, limits=Limits(megapixels=1)) as url:
+        yield url
+
+
+def fetch(url, data=None):
+    """Return status, headers and body of an answer."""
+    request = urllib.request.Request(url, data and json.dumps(data).encode(), {"content-type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.headers, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers, error.read()
+
+
+def join(url, function, data, tab="abc"):
+    """Send an event as a tab of the page does; return the status of the answer."""
+    event = {"fn_index": function, "session_hash": tab, "data": data}
+    return fetch(f"{url}gradio_api/queue/join", event)[0]
+
+
+def outputs(url, tab="abc"):
+    """Wait for what comes of a tab's event; None if it failed."""
+    lines = fetch(f"{url}gradio_api/queue/data?session_hash={tab}")[2].decode().splitlines()
+    messages = [json.loads(line.removeprefix("data: ")) for line in lines if line]
+    done = next(message for message in messages if message["msg"] == "process_completed")
+    return done["output"]["data"] if done["success"] else None
+
+
+def open_photo(url, path, tab="abc"):
+    """Say that a photo was uploaded, and return what comes of it."""
+    assert join(url, OPEN, [file_data(path), *SETTINGS], tab) == 200
+    return outputs(url, tab)
+
+
+def uploaded(photo, name):
+    """Put a photo where Gradio puts what is uploaded."""
+    upload = Path(os.environ["GRADIO_TEMP_DIR"], name * 64, "portrait.png")
+    upload.parent.mkdir()
+    upload.write_bytes(photo.read_bytes())
+    return upload
+
+
+def file_data(path):
+    return {"path": str(path), "meta": {"_type": "gradio.FileData"}}
+
+
+def test_the_browser_is_told_to_ask_nothing_of_others(url):
+    status, headers, body = fetch(url)
+    assert status == 200
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert b"ohlora-fast" in body
+
+
+def test_an_upload_is_opened_and_gone(url, portrait):
+    upload = uploaded(portrait, "0")
+    data = open_photo(url, upload)
+    assert [Image.open(one["path"]).size for one in data[3]] == [(180, 200)] * 2
+    assert not upload.parent.exists()
+    shown = data[3][1]["path"]
+    status, headers, body = fetch(f"{url}gradio_api/file={shown}")
+    assert (status, headers["cache-control"], body) == (200, "no-store", Path(shown).read_bytes())
+
+
+def test_files_that_were_not_uploaded_are_not_opened(url, portrait):
+    assert open_photo(url, portrait) is None
+    folder = os.environ["GRADIO_TEMP_DIR"]
+    assert open_photo(url, Path(folder, os.path.relpath(portrait, folder))) is None
+    assert portrait.exists()
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "https://example.org/x.png", "../../etc/passwd"])
+def test_no_other_file_is_given(url, path):
+    assert fetch(f"{url}gradio_api/file={path}")[0] in (403, 404)
+
+
+def test_an_upload_is_not_given_back(url):
+    upload = Path(os.environ["GRADIO_TEMP_DIR"], "evil.svg")
+    upload.write_text("<svg/>")
+    assert fetch(f"{url}gradio_api/file={upload}")[0] == 404
+
+
+@pytest.mark.parametrize("path", ["gradio_api/info", "monitoring", "gradio_api/mcp/sse", "docs", "gradio_api/runs"])
+def test_what_the_page_does_not_need_is_off(url, path):
+    status, _, body = fetch(url + path)
+    assert status in (401, 403, 404) or json.loads(body) == {"named_endpoints": {}, "unnamed_endpoints": {}}
+
+
+def test_every_tab_has_a_photo_of_its_own(url, portrait, tmp_path):
+    small = tmp_path / "small.png"
+    Image.open(portrait).resize((90, 100)).save(small)
+    open_photo(url, uploaded(portrait, "1"), "one")
+    open_photo(url, uploaded(small, "2"), "two")
+    for tab, size in {"one": (180, 200), "two": (90, 100)}.items():
+        assert join(url, CHANGE, [0.9, 1.0, 0.5, "mask", "all"], tab) == 200
+        assert Image.open(outputs(url, tab)[0][1]["path"]).size == size
+
+
+def test_who_has_no_photo_is_told_so(url):
+    assert join(url, CHANGE, [0.9, 1.0, 0.5, "dyed", "all"], "three") == 200
+    assert "drop it again" in outputs(url, "three")[1]
+
+
+def test_more_than_may_wait_are_sent_away(portrait):
+    go_on = threading.Event()
+
+    class Slow(HairStylist):
+        def segment_map(self, image):
+            go_on.wait(60)
+            return super().segment_map(image)
+
+    with serve(port=0, stylist=Slow(threads=1), limits=Limits(queue=2)) as url:
+        tabs = "abcdefgh"
+        answers = [join(url, OPEN, [file_data(uploaded(portrait, tab)), *SETTINGS], tab) for tab in tabs]
+        go_on.set()
+        taken = [tab for tab, status in zip(tabs, answers, strict=True) if status == 200]
+        assert 2 <= len(taken) < len(tabs)
+        assert set(answers) == {200, 503}
+        assert all(outputs(url, tab) for tab in taken)
+
+
+def test_a_port_that_is_taken_is_one_line(stylist, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(InputError, match=f"cannot listen at 127.0.0.1, port {port}: "), serve(port=port):
+            pass
+        assert main(["web", "--port", str(port)]) == 1
+    assert capsys.readouterr().err.startswith(f"ohlora-fast: error: cannot listen at 127.0.0.1, port {port}: ")
+
+
+@pytest.mark.parametrize("option", [["--max-megapixels", "0"], ["--queue", "-1"], ["--max-megabytes", "x"]])
+def test_limits_are_checked(option, capsys):
+    assert main(["web", *option]) == 2
+    assert "allowed is" in capsys.readouterr().err

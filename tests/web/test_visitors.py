@@ -1,0 +1,71 @@
+"""Whose photo is remembered, and for how long."""
+
+import pytest
+
+from ohlora_fast.errors import InputError
+from ohlora_fast.web.limits import Limits
+from ohlora_fast.web.portrait import open_portrait
+from ohlora_fast.web.visitors import Visitors
+
+
+@pytest.fixture
+def photo(stylist, portrait):
+    return open_portrait(stylist, portrait.read_bytes(), "portrait.png", 10**6)
+
+
+def folders(root):
+    return len(list(root.glob("shown/*")))
+
+
+def test_a_visit_lasts_until_it_ends(tmp_path, photo):
+    visitors = Visitors(tmp_path, most=2, idle=60)
+    visit = visitors.put("a", photo)
+    assert visitors.get("a") is visit
+    assert visitors.get("b") is None
+    assert visit.before.is_file()
+    visitors.end("a")
+    visitors.end("a")
+    assert visitors.get("a") is None
+    assert folders(tmp_path) == 0
+
+
+def test_a_second_photo_replaces_the_first(tmp_path, photo):
+    visitors = Visitors(tmp_path, most=2, idle=60)
+    visitors.put("a", photo)
+    second = visitors.put("a", photo)
+    assert visitors.get("a") is second
+    assert folders(tmp_path) == 1
+
+
+def test_the_one_used_longest_ago_makes_room(tmp_path, photo):
+    visitors = Visitors(tmp_path, most=2, idle=60)
+    for key in "ab":
+        visitors.put(key, photo)
+    visitors.get("a")
+    visitors.put("c", photo)
+    assert [visitors.get(key) is not None for key in "abc"] == [True, False, True]
+    assert folders(tmp_path) == 2
+
+
+def test_who_was_idle_is_forgotten_when_another_comes(tmp_path, photo):
+    now = [0.0]
+    visitors = Visitors(tmp_path, most=9, idle=60, clock=lambda: now[0])
+    for key in "ab":
+        visitors.put(key, photo)
+    now[0] = 50
+    visitors.get("a")
+    now[0] = 100
+    visitors.put("c", photo)
+    assert [visitors.get(key) is not None for key in "abc"] == [True, False, True]
+
+
+def test_only_the_last_pictures_shown_are_kept(tmp_path, photo):
+    visit = Visitors(tmp_path, most=2, idle=60).put("a", photo)
+    paths = [visit.keep_shown(bytes([n]), ".jpg") for n in range(5)]
+    assert [path.exists() for path in paths] == [False, False, False, True, True]
+    assert visit.before.exists()
+
+
+def test_a_limit_that_is_none_is_refused():
+    with pytest.raises(InputError, match="megapixels: got 0, allowed is a number above 0"):
+        Limits(megapixels=0)
