@@ -21,7 +21,7 @@ from ohlora_fast.benchmarks.setting import no_portrait, portraits
 from ohlora_fast.student.preprocess import squash
 from ohlora_fast.stylist import HairStylist
 
-PROVIDERS = ("dye", ENCODER, "squash", "student", "ombre", "read JPEG", "write JPEG")
+PROVIDERS = ("dye", "dye, refined", ENCODER, "squash", "student", "ombre", "read JPEG", "write JPEG")
 SIZE = 1024
 GROUP = f"dye, {SIZE}×{SIZE}"
 
@@ -54,7 +54,7 @@ def make(provider: str, photo: np.ndarray[Any, Any], threads: int, folder: Path)
 
         prob = stylist.segment_map(photo)
         return lambda: apply_ombre(photo, prob, threads=threads)
-    return lambda: stylist.dye(photo)
+    return lambda: stylist.dye(photo, refine=provider == "dye, refined")
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -10,6 +10,7 @@
 #include "ombre.hpp"
 #include "planes.hpp"
 #include "readout.hpp"
+#include "refine.hpp"
 #include "simd_level.hpp"
 #include "squash.hpp"
 #include "stylegan_layer.hpp"
@@ -36,10 +37,14 @@ ohlora::ProbabilityMaps maps_of(const Floats& prob) {
     return {prob.data(), extent(prob, 0), extent(prob, 1), extent(prob, 2)};
 }
 
+ohlora::Images images_of(const py::array_t<std::uint8_t>& image) {
+    return {image.data(),     extent(image, 0), extent(image, 1), extent(image, 2),
+            extent(image, 3), image.strides(0), image.strides(1)};
+}
+
 py::array_t<std::uint8_t> ombre(const py::array_t<std::uint8_t>& image, const Floats& prob, const Bytes& hue,
                                 const Doubles& height, const Doubles& grad_height, int threads) {
-    const ohlora::Images images{image.data(),     extent(image, 0), extent(image, 1),  extent(image, 2),
-                                extent(image, 3), image.strides(0), image.strides(1)};
+    const ohlora::Images images = images_of(image);
     const ohlora::ProbabilityMaps maps = maps_of(prob);
     const ohlora::OmbreSettings settings{hue.data(), height.data(), grad_height.data()};
     py::array_t<std::uint8_t> out({images.count, images.height, images.width, images.channels});
@@ -106,6 +111,17 @@ py::array_t<int> hair_rows(const Floats& prob, int height, int width, int thread
         out.mutable_at(n, 1) = found[static_cast<std::size_t>(n)].bottom;
     }
     return out;
+}
+
+void refine(const py::array_t<std::uint8_t>& image, const Bytes& guide, const Floats& maps, int radius, float eps,
+            float doubt, py::array_t<float>& prob, int threads) {
+    const ohlora::Images photos = images_of(image);
+    const ohlora::Grid grid{guide.data(), maps_of(maps), radius, eps, doubt};
+    float* to = prob.mutable_data();
+    {
+        py::gil_scoped_release release;
+        ohlora::refine(photos, grid, to, threads, kernels().refine);
+    }
 }
 
 py::array_t<std::uint8_t> squash(const py::array_t<std::uint8_t>& image, int size, int threads) {
@@ -183,6 +199,9 @@ PYBIND11_MODULE(_core, module) {
                "out, contiguous, the photo's shape.");
     module.def("resize_maps", &resize_maps, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
                "float32 (N,h,w) -> float32 (N,height,width), bicubic, clipped to [0,1].");
+    module.def("refine", &refine, py::arg("image"), py::arg("guide"), py::arg("maps"), py::arg("radius"),
+               py::arg("eps"), py::arg("doubt"), py::arg("prob"), py::arg("threads"),
+               "uint8 (N,H,W,3|4) with contiguous pixels, uint8 (N,h,w,3), float32 (N|1,h,w); changes float32 (N,H,W).");
     module.def("squash", &squash, py::arg("image"), py::arg("size"), py::arg("threads"),
                "uint8 (N,H,W,3|4) with pixels 3 or 4 bytes apart to (N,size,size,3).");
     py::class_<ohlora::Readout>(module, "Readout", "The student's readout: two ghost modules and the sigmoid.")

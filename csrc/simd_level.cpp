@@ -17,7 +17,7 @@ namespace {
 
 #define KERNELS(level)                                                                                     \
     {#level, natural_rows_##level, ombre_rows_##level, planes_rows_##level, readout_rows_##level,          \
-     squash_rows_##level, style_rows_##level}
+     refine_rows_##level, squash_rows_##level, style_rows_##level}
 
 struct Level {
     Kernels kernels;

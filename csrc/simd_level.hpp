@@ -8,6 +8,7 @@
 #include "ombre_rows.hpp"
 #include "planes_rows.hpp"
 #include "readout_rows.hpp"
+#include "refine_rows.hpp"
 #include "squash_rows.hpp"
 #include "stylegan_rows.hpp"
 
@@ -21,6 +22,7 @@ struct Kernels {
     const OmbreRows& ombre;
     const PlanesRows& planes;
     const ReadoutRows& readout;
+    const RefineRows& refine;
     const SquashRows& squash;
     const StyleRows& style;
 };

@@ -129,11 +129,8 @@ def apply_ombre(
     tensor = is_tensor(image)
     images: Any = as_batch(image)
     count = len(images)
-    if is_tensor(prob) != tensor:
-        raise InputError(f"prob: got {_kind(prob)} for an image that is {_kind(image)}, allowed is the same kind")
-    if tensor and prob.device != images.device:
-        raise InputError(f"prob: got a tensor on {prob.device} for an image on {images.device}, allowed is one device")
-    maps = _maps(prob, count)
+    check_alike(images, prob)
+    maps = as_maps(prob, count)
     settings = (
         _settings("color", color, count),
         _settings("ombre_height", ombre_height, count),
@@ -192,7 +189,7 @@ def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> ND
     if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(_is_whole(one, MAX_SIDE) for one in size):
         raise InputError(f"size: got {_shown(size)}, allowed is (height, width), whole numbers from 1 to {MAX_SIDE}")
     check_threads(threads)
-    maps = _maps(prob, None)
+    maps = as_maps(prob, None)
     if is_tensor(maps):
         maps = maps.detach().cpu().numpy()
     return hair_rows(maps, int(size[0]), int(size[1]), threads=threads)[:, 0] >= 0
@@ -222,6 +219,19 @@ def as_batch(image: Any) -> Any:
         (1, 5, 4, 3)
     """
     return _tensor_images(image) if is_tensor(image) else _array_images(image)
+
+
+def check_alike(images: Any, prob: Any) -> None:
+    """Check that a map is an array or a tensor as its images are, and lies on their device.
+
+    Raises:
+        InputError: it does not.
+    """
+    tensor = is_tensor(images)
+    if is_tensor(prob) != tensor:
+        raise InputError(f"prob: got {_kind(prob)} for an image that is {_kind(images)}, allowed is the same kind")
+    if tensor and prob.device != images.device:
+        raise InputError(f"prob: got a tensor on {prob.device} for an image on {images.device}, allowed is one device")
 
 
 def _seed_work(settings: Settings) -> Work:
@@ -340,7 +350,7 @@ def _tensor_images(image: Any) -> Any:
     return image if image.ndim == 4 else image[None]
 
 
-def _maps(prob: Any, count: int | None) -> Any:
+def as_maps(prob: Any, count: int | None) -> Any:
     """Check maps, and give them as float32 (M, h, w). ``count`` images take M of 1 or count; None takes any M."""
     tensor = is_tensor(prob)
     if not tensor and not isinstance(prob, np.ndarray):

@@ -14,6 +14,7 @@ import numpy as np
 from ohlora_fast.errors import InputError, NoHairWarning
 from ohlora_fast.ombre import Ombre, apply_ombre, as_batch, check_threads, has_hair, pack
 from ohlora_fast.ops.ombre_op import is_tensor
+from ohlora_fast.refine import refine_map
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.engines import TorchEngine, make_engine
 from ohlora_fast.student.preprocess import squash, unsquash
@@ -66,30 +67,29 @@ class HairStylist:
         self.threads = threads
         self.engine = make_engine(checkpoint, engine, device, threads)
 
-    def segment(self, image: Photo | Sequence[Photo]) -> Any:
+    def segment(self, image: Photo | Sequence[Photo], refine: bool = False, tiles: bool = False) -> Any:
         """Find the hair.
 
         Args:
             image: one photo or several. A NumPy array is uint8 RGB or RGBA, (H, W, C) or (N, H, W, C); a PyTorch
                 tensor (C, H, W) or (N, C, H, W), uint8 or float32 in 0–255, on any device; a path or a PIL image is
                 read with its EXIF orientation applied; a list holds photos of any of these kinds and sizes.
+            refine: take what is finer than the student's map from the photo's colours, see
+                :func:`ohlora_fast.refine.refine_map`; else the map is resized bicubically and clipped.
+            tiles: look again at heads that are small in the photo: each patch of hair is cut out with its surroundings
+                and segmented anew, at most 8 of them. A photo without one, or all head, is as without.
 
         Returns:
             Hair probabilities, float32 in [0, 1]: (H, W) for one photo, (N, H, W) for a batch, a list for a list;
-            tensors for tensors, on their device. The student's 224×224 map is resized bicubically and clipped.
+            tensors for tensors, on their device.
 
         Raises:
             InputError: a photo cannot be read or has another dtype or shape.
         """
         if isinstance(image, list | tuple):
-            return [self.segment(photo) for photo in image]
+            return [self.segment(photo, refine, tiles) for photo in image]
         photos, single = open_photos(image)
-        maps = self._maps(photos)
-        if isinstance(photos, np.ndarray):
-            height, width = photos.shape[1:3]
-            prob: Any = unsquash(maps, height, width, self.threads)
-        else:
-            prob = resize_tensor(maps[:, None], photos.shape[-2:], "bicubic")[:, 0].clamp(0, 1)
+        prob = self._prob(photos, refine, tiles)
         return prob[0] if single else prob
 
     def segment_map(self, image: Photo | Sequence[Photo]) -> Any:
@@ -106,7 +106,10 @@ class HairStylist:
         color: Parameter = Ombre.color,
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
+        *,
         method: str | NaturalDye = "seed",
+        refine: bool = False,
+        tiles: bool = False,
     ) -> Any:
         """Find the hair and dye it with a gradient.
 
@@ -118,6 +121,7 @@ class HairStylist:
                 The three are numbers, or one a photo where there are several.
             method: "seed", the ombre's formula; "natural", which keeps strands and highlights; or a
                 :class:`ohlora_fast.NaturalDye`: natural with colours, lift and other settings of its own.
+            refine, tiles: as in `segment`.
 
         Returns:
             The dyed photos, in the form they came: arrays and tensors keep dtype and shape; paths and PIL images come
@@ -138,23 +142,32 @@ class HairStylist:
         parameters = (color, ombre_height, ombre_grad_height)
         if isinstance(image, list | tuple):
             each = [one_a_photo(name, value, len(image)) for name, value in zip(NAMES, parameters, strict=True)]
-            done = [self.try_dye(photo, chosen, method) for photo, *chosen in zip(image, *each, strict=True)]
+            done = [
+                self.try_dye(photo, chosen, method, refine, tiles) for photo, *chosen in zip(image, *each, strict=True)
+            ]
             warn_bald([index for index, (_, bald) in enumerate(done) if bald])
             return [dyed for dyed, _ in done]
-        dyed, bald = self.try_dye(image, parameters, method)
+        dyed, bald = self.try_dye(image, parameters, method, refine, tiles)
         warn_bald(bald, single=dyed.ndim == 3)
         return dyed
 
     def try_dye(
-        self, image: Any, parameters: Sequence[Any], method: str | NaturalDye = "seed"
+        self,
+        image: Any,
+        parameters: Sequence[Any],
+        method: str | NaturalDye = "seed",
+        refine: bool = False,
+        tiles: bool = False,
     ) -> tuple[Any, list[int]]:
         """Dye one photo or batch; also tell which of its photos have no hair row, and so stay as they are."""
         photos, single = open_photos(image)
         color, height, grad_height = parameters
-        if self._runs_on_gpu(photos) and method == "seed":
+        fine = refine or tiles
+        if self._runs_on_gpu(photos) and method == "seed" and not fine:
             dyed, bald = self._dye_on_gpu(photos, pack(color, height, grad_height, len(photos)))
             return (dyed[0] if single else dyed), bald
-        dyed, bald = self._dye_by_maps(photos, self._maps(photos), parameters, method)
+        maps = self._prob(photos, refine, tiles) if fine else self._maps(photos)
+        dyed, bald = self._dye_by_maps(photos, maps, parameters, method)
         return (dyed[0] if single else dyed), bald
 
     def dye_by_map(
@@ -164,6 +177,7 @@ class HairStylist:
         color: Parameter = Ombre.color,
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
+        *,
         method: str | NaturalDye = "seed",
     ) -> Any:
         """As `dye`, of one photo or batch whose maps `segment_map` has given: the student runs once for both.
@@ -212,6 +226,22 @@ class HairStylist:
             dyed, found = dye_tensors(engine, photos, packed)
             found = found.cpu().numpy()
         return dyed, np.flatnonzero(~found).tolist()
+
+    def _prob(self, photos: Any, refine: bool, tiles: bool) -> Any:
+        """The maps of a checked batch at its size, (N, H, W), as array or tensor like the batch."""
+        maps = self._maps(photos)
+        if refine:
+            prob: Any = refine_map(photos, maps, self.threads)
+        elif isinstance(photos, np.ndarray):
+            height, width = photos.shape[1:3]
+            prob = unsquash(maps, height, width, self.threads)
+        else:
+            prob = resize_tensor(maps[:, None], photos.shape[-2:], "bicubic")[:, 0].clamp(0, 1)
+        if not tiles:
+            return prob
+        from ohlora_fast.tiles import look_again
+
+        return look_again(photos, maps, prob, lambda crop: self.segment(crop, refine))
 
     def _maps(self, photos: Any) -> Any:
         """The student's maps (N, 224, 224) of a checked batch, as array or tensor like the batch."""

@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import IO, Any
 
 from ohlora_fast.batch.outbox import Outbox, filesystem, is_url, os_reason
@@ -22,6 +21,7 @@ from ohlora_fast.batch.together import Together
 from ohlora_fast.errors import InputError, NoHairWarning
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
+from ohlora_fast.refine import wants_refining
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import unsquash
 from ohlora_fast.stylist import HairStylist
@@ -65,7 +65,7 @@ class Dyer:
         self.threads = threads
         self.stylist = HairStylist(recipe.checkpoint, recipe.engine, recipe.device, threads)
         self.on_cpu = self.stylist.engine.device == "cpu"
-        self._together = None if self.on_cpu else Together(partial(self.stylist.try_dye, method=recipe.method))
+        self._together = None if self.on_cpu else Together(self._try_dye)
 
     def make(self, file: IO[bytes], name: str, outputs: Sequence[str] | None, settings: Settings) -> Made:
         """Make what the recipe asks for of one photo.
@@ -81,8 +81,8 @@ class Dyer:
         """
         recipe = self.recipe
         with _noted() as notes:
-            only_mask = recipe.save == ("mask",)
-            photo = decode_photo(file, name, recipe.max_pixels, SCALED if only_mask else None)
+            small = recipe.save == ("mask",) and recipe.refine is False and not recipe.tiles
+            photo = decode_photo(file, name, recipe.max_pixels, SCALED if small else None)
             if outputs is None:
                 suffix = recipe.suffix or SUFFIXES[photo.format or "PNG"]
                 outputs = [f"{name}{'.png' if kind == 'mask' else suffix}" for kind in recipe.save]
@@ -99,9 +99,14 @@ class Dyer:
         recipe, stylist, pixels = self.recipe, self.stylist, photo.pixels
         if recipe.save == ("dyed",):
             return [(self._dyed(pixels, settings), photo)]
-        prob = stylist.segment_map(pixels)
         height, width = photo.size or pixels.shape[:2]
-        mask = mask_pixels(unsquash(prob[None], height, width, self.threads)[0], recipe.binary)
+        fine = self._fine(pixels)
+        if any(fine):
+            prob = full = stylist.segment(pixels, *fine)
+        else:
+            prob = stylist.segment_map(pixels)
+            full = unsquash(prob, height, width, self.threads)
+        mask = mask_pixels(full, recipe.binary)
         made: dict[str, tuple[Any, Photo | None]] = {"mask": (mask, None)}
         if "dyed" in recipe.save:
             made["dyed"] = stylist.dye_by_map(pixels, prob, *settings, method=recipe.method), photo
@@ -109,9 +114,17 @@ class Dyer:
             made["overlay"] = overlay_pixels(pixels, mask), photo
         return [made[kind] for kind in recipe.save]
 
+    def _fine(self, pixels: Any) -> tuple[bool, bool]:
+        """Whether photos (H, W, C) or (N, H, W, C) get `refine` and `tiles`."""
+        return wants_refining(self.recipe.refine, *pixels.shape[-3:-1]), self.recipe.tiles
+
+    def _try_dye(self, photos: Any, settings: Sequence[Any]) -> tuple[Any, list[int]]:
+        return self.stylist.try_dye(photos, settings, self.recipe.method, *self._fine(photos))
+
     def _dyed(self, pixels: Any, settings: Settings) -> Any:
         if self._together is None:
-            return self.stylist.dye(pixels, *settings, method=self.recipe.method)
+            refine, tiles = self._fine(pixels)
+            return self.stylist.dye(pixels, *settings, method=self.recipe.method, refine=refine, tiles=tiles)
         dyed, has_hair = self._together(pixels, settings)
         if not has_hair:
             warnings.warn("no hair found; left unchanged", NoHairWarning, stacklevel=2)

@@ -34,6 +34,9 @@ class Recipe:
         max_pixels: larger pictures are refused unread.
         column: which one of Parquet and Arrow files holds the photos; None: the first of image, img, photo, picture,
             jpg and png, else the only one of bytes.
+        refine: take what is finer than the student's map from the photo; None: of photos whose shorter side has 448
+            pixels or more.
+        tiles: look again at heads that are small in a photo.
         checkpoint, engine, device: as of :class:`ohlora_fast.HairStylist`.
         method: as of :meth:`ohlora_fast.HairStylist.dye`; where a `NaturalDye` has stops, `color` has no effect.
 
@@ -58,6 +61,8 @@ class Recipe:
     quality: int | None = None
     max_pixels: int = MAX_PIXELS
     column: str | None = None
+    refine: bool | None = False
+    tiles: bool = False
     checkpoint: str | None = None
     engine: str = "auto"
     device: str = "auto"
@@ -86,10 +91,9 @@ class Recipe:
         """Stands for everything but the settings that outputs depend on: what was made by another is made again."""
         weights = "" if self.checkpoint is None else hashlib.blake2b(_content(self.checkpoint)).hexdigest()
         rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, self.column)
-        run = (weights, self.engine, self.device)
+        run = (weights, self.engine, self.device, self.refine, self.tiles)
         dye = self._dye()
-        method = () if dye is None else (repr(dye),)  # sets that were dyed before there were methods stay as they are
-        return hashlib.blake2b(json.dumps(rest + run + method).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(json.dumps((*rest, *run, repr(dye))).encode(), digest_size=12).hexdigest()
 
     def _dye(self) -> NaturalDye | None:
         if self.method == "seed":

@@ -17,6 +17,7 @@ from ohlora_fast.cli.natural_options import add_natural_options, describe_method
 from ohlora_fast.cli.options import (
     add_engine_options,
     add_file_options,
+    add_mask_options,
     color_range,
     color_range_text,
     count,
@@ -63,6 +64,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--quality", type=percent, metavar="Q", help="JPEG and WebP quality, 1 to 100 (default: as the input, or 95)"
     )
+    add_mask_options(parser)
     add_natural_options(parser)
     add_engine_options(parser)
     made = parser.add_argument_group("what is made of each picture of a set")
@@ -115,6 +117,8 @@ def run(args: argparse.Namespace) -> int:
         quality=args.quality,
         max_pixels=args.max_pixels or MAX_PIXELS,
         column=args.column,
+        refine=args.refine,
+        tiles=args.tiles,
         checkpoint=args.checkpoint,
         engine=args.engine,
         device=args.device,
@@ -162,6 +166,7 @@ def _dye_one(args: argparse.Namespace, recipe: Recipe) -> int:
     from ohlora_fast.cli.jobs import run_jobs
     from ohlora_fast.cli.plan import Job, Naming, plan_jobs
     from ohlora_fast.media.images import output_format, read_photo, write_photo
+    from ohlora_fast.refine import wants_refining
 
     if recipe.save != ("dyed",) or recipe.suffix is not None:
         raise InputError(f"--save and --format: {args.out} came, which is a file; allowed is a folder")
@@ -180,8 +185,9 @@ def _dye_one(args: argparse.Namespace, recipe: Recipe) -> int:
     def work(job: Job) -> Sequence[str]:
         photo = read_photo(job.source, max_pixels=recipe.max_pixels)
         settings = recipe.settings(job.source.name)
-        heights = settings.ombre_height, settings.ombre_grad_height
-        dyed = stylist.dye(photo.pixels, settings.color, *heights, method=recipe.method)
+        refine = wants_refining(recipe.refine, *photo.pixels.shape[:2])
+        chosen = settings.color, settings.ombre_height, settings.ombre_grad_height
+        dyed = stylist.dye(photo.pixels, *chosen, method=recipe.method, refine=refine, tiles=recipe.tiles)
         write_photo(job.outputs[0], dyed, like=photo, quality=recipe.quality, overwrite=args.overwrite)
         return photo.notes
 

@@ -9,9 +9,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ohlora_fast.distill.metrics import Counts
     from ohlora_fast.distill.report import Run
     from ohlora_fast.media.convert import Pixels
-    from ohlora_fast.stylist import HairStylist
 
 DESCRIPTION = """\
 Score masks on the pairs DATA/images/NAME.jpg and DATA/masks/NAME.png (or on what `label` wrote), each source (NAME up
@@ -60,6 +60,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument("-o", "--out", metavar="DIR", help="folder for a report, the scores and the photos")
     parser.add_argument("--csv", metavar="FILE", help="also write the scores of every pair")
+    parser.add_argument("--refine", action="store_true", help="score refined masks, as `dye` makes of large pictures")
+    parser.add_argument("--tiles", action="store_true", help="score masks of a second look at small heads")
     add_engine_options(parser, several=True)
     parser.set_defaults(run=run)
 
@@ -77,14 +79,17 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         figure_class()  # that matplotlib is missing shall not come out at the end
         check_folder(Path(args.out))
+    how = {name: True for name in ("refine", "tiles") if getattr(args, name)}
+    students = [replace(one, settings={**one.settings, **how}) for one in students]
     stylists = [HairStylist(one.checkpoint, args.engine, args.device, args.threads) for one in students]
+    segments = [partial(stylist.segment, refine=args.refine, tiles=args.tiles) for stylist in stylists]
     if args.out is None:
-        counts = score(stylists, pairs, [None] * len(students))
+        counts = score(segments, pairs, [None] * len(students))
     else:
         with folder_written(Path(args.out)) as folder:
             several = len(students) > 1
             folders = [folder / "photos" / (one.name.replace("/", "_") if several else "") for one in students]
-            counts = score(stylists, pairs, folders)
+            counts = score(segments, pairs, folders)
             for photos, each in zip(folders, counts, strict=True):
                 write_worst(photos, pairs, each)
             with written_whole(folder / "scores.csv") as file:
@@ -144,7 +149,9 @@ def short_names(paths: Sequence[Path]) -> list[str]:
     return []
 
 
-def score(stylists: Sequence[HairStylist], pairs: Sequence[Pair], folders: Sequence[Path | None]) -> list[list[Counts]]:
+def score(
+    segments: Sequence[Callable[[Pixels], Any]], pairs: Sequence[Pair], folders: Sequence[Path | None]
+) -> list[list[Counts]]:
     """Score each student on each pair, with a progress bar on a terminal; overlays go into the folders, if any."""
     import numpy as np
     from tqdm import tqdm
@@ -153,15 +160,15 @@ def score(stylists: Sequence[HairStylist], pairs: Sequence[Pair], folders: Seque
     from ohlora_fast.media.images import write_photo
     from ohlora_fast.media.overlay import overlay_pixels
 
-    counts: list[list[Counts]] = [[] for _ in stylists]
+    counts: list[list[Counts]] = [[] for _ in segments]
     for folder in folders:
         if folder is not None:
             (folder / "overlays").mkdir(parents=True)
-    with tqdm(total=len(stylists) * len(pairs), unit="photo", disable=None) as bar:
-        for stylist, folder, scored in zip(stylists, folders, counts, strict=True):
+    with tqdm(total=len(segments) * len(pairs), unit="photo", disable=None) as bar:
+        for segment, folder, scored in zip(segments, folders, counts, strict=True):
             for pair in pairs:
                 image, mask = pair.load()
-                prob = stylist.segment(image)
+                prob = segment(image)
                 scored.append(count_pixels(prob, mask))
                 if folder is not None:
                     ours, truth = (np.where(hair, 255, 0).astype(np.uint8) for hair in (prob > 0.5, mask >= 128))

@@ -127,6 +127,16 @@ def add_engine_options(parser: argparse.ArgumentParser, several: bool = False) -
     group.add_argument("--threads", type=count, metavar="N", help="CPU threads (default: the engine's choice)")
 
 
+def add_mask_options(parser: argparse.ArgumentParser) -> None:
+    """Add how masks are made: `args.refine` is True, False, or None for large pictures alone."""
+    parser.add_argument(
+        "--refine", action=argparse.BooleanOptionalAction, default=None,
+        help="take strands finer than the student's 224×224 from the picture (default: if its shorter side has 448 "
+        "pixels or more)",
+    )  # fmt: skip
+    parser.add_argument("--tiles", action="store_true", help="look again at heads that are small in a picture")
+
+
 def add_file_options(parser: argparse.ArgumentParser, out_help: str) -> None:
     """Add inputs, output and what happens to files that exist."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, globs and folders")

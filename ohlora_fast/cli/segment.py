@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ohlora_fast.cli.options import add_engine_options, add_file_options, stylist_from
+from ohlora_fast.cli.options import add_engine_options, add_file_options, add_mask_options, stylist_from
 from ohlora_fast.errors import InputError
 
 DESCRIPTION = """\
@@ -21,6 +21,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("segment", help="write hair masks and overlays", description=DESCRIPTION)
     add_file_options(parser, "the mask's .png file for one picture, or a folder")
     parser.add_argument("--binary", action="store_true", help="0 or 255 in the mask, cut at probability 0.5")
+    add_mask_options(parser)
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
@@ -31,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.cli.plan import Job, Naming, plan_jobs
     from ohlora_fast.media.images import MAX_PIXELS, read_photo, write_photo
     from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
+    from ohlora_fast.refine import wants_refining
 
     naming = Naming(as_file, in_folder, apart)
     jobs = plan_jobs(args.images, args.out, naming, args.recursive, args.overwrite, args.skip_existing)
@@ -41,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
 
     def work(job: Job) -> Sequence[str]:
         photo = read_photo(job.source, max_pixels=args.max_pixels or MAX_PIXELS)
-        mask = mask_pixels(stylist.segment(photo.pixels), binary=args.binary)
+        refine = wants_refining(args.refine, *photo.pixels.shape[:2])
+        mask = mask_pixels(stylist.segment(photo.pixels, refine, args.tiles), binary=args.binary)
         replace = args.overwrite or args.skip_existing  # of a pair that is half there, both are made again
         write_photo(job.outputs[0], mask, overwrite=replace)
         write_photo(job.outputs[1], overlay_pixels(photo.pixels, mask), like=photo, overwrite=replace)

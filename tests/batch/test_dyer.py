@@ -142,3 +142,14 @@ def test_warnings_elsewhere_are_warnings_still() -> None:
     with pytest.warns(UserWarning, match="mine") as caught, collecting_warnings():
         warnings.warn("mine", UserWarning, stacklevel=1)
     assert len(caught) == 1
+
+
+def test_refined_and_tiled(portrait_pixels: np.ndarray) -> None:
+    stylist, file = HairStylist(threads=1), encoded(portrait_pixels, "a.png")
+    recipe = Recipe(save=("mask", "dyed"), refine=True, tiles=True)
+    mask, dyed = Dyer(recipe).make(file, "a.png", None, SETTINGS).files
+    how = {"refine": True, "tiles": True}
+    np.testing.assert_array_equal(decoded(mask), mask_pixels(stylist.segment(portrait_pixels, **how)))
+    np.testing.assert_array_equal(decoded(dyed), stylist.dye(portrait_pixels, *SETTINGS, **how))
+    assert len({Recipe(refine=refine).digest() for refine in (False, True, None)} | {recipe.digest()}) == 4
+    assert Recipe(tiles=True).digest() != Recipe().digest()

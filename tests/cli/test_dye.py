@@ -314,3 +314,13 @@ def test_ctrl_c_leaves_whole_files(tmp_path: Path, portrait_pixels: np.ndarray) 
     for name in made:
         assert read_photo(tmp_path / "out" / name).pixels.shape == (1000, 900, 3)
     assert not list((tmp_path / "out" / ".ohlora-fast" / "tmp").iterdir())
+
+
+def test_refining_one_picture_and_a_set(portrait: Path, portrait_pixels: np.ndarray) -> None:
+    wanted = HairStylist().dye(portrait_pixels, refine=True)
+    assert dye(portrait, "-o", portrait.with_name("out.png"), "--refine") == 0
+    np.testing.assert_array_equal(read_photo(portrait.with_name("out.png")).pixels, wanted)
+    folder = portrait.with_name("set")
+    for options, pixels in (((), HairStylist().dye(portrait_pixels)), (("--refine",), wanted)):
+        assert dye(portrait, "-o", f"{folder}/", "--format", "png", "--threads", 1, *options) == 0
+        np.testing.assert_array_equal(read_photo(folder / "portrait.png").pixels, pixels)

@@ -287,3 +287,11 @@ def read_some(terminal: int) -> str:
         return os.read(terminal, 4096).decode()
     except OSError:
         return ""
+
+
+def test_refined_masks_are_scored(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = []
+    for options in ((), ("--refine",)):
+        assert main(["evaluate", str(data), *options]) == 0
+        tables.append(capsys.readouterr().out)
+    assert tables[0] != tables[1]

@@ -93,3 +93,13 @@ def test_any_shape_and_alpha(tmp_path: Path) -> None:
         overlay = Image.open(tmp_path / "m_overlay.png")
         assert (overlay.size, overlay.mode) == (size, "RGBA")
         assert overlay.getchannel("A").getextrema() == (40, 40)
+
+
+def test_large_pictures_are_refined_unless_told_otherwise(portrait: Path, portrait_pixels: np.ndarray) -> None:
+    large = np.asarray(Image.fromarray(portrait_pixels).resize((448, 500)))
+    path, out = portrait.with_name("large.png"), portrait.with_name("hair.png")
+    Image.fromarray(large).save(path)
+    stylist = HairStylist()
+    for options, how in (((), {"refine": True}), (("--no-refine",), {}), (("--no-refine", "--tiles"), {"tiles": True})):
+        assert segment(path, "-o", out, "--overwrite", *options) == 0
+        np.testing.assert_array_equal(np.asarray(Image.open(out)), np.rint(stylist.segment(large, **how) * 255))
