@@ -106,8 +106,8 @@ class HairStylist:
         color: Parameter = Ombre.color,
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
-        method: str | NaturalDye = "seed",
         *,
+        method: str | NaturalDye = "seed",
         refine: bool = False,
         tiles: bool = False,
     ) -> Any:
@@ -142,8 +142,9 @@ class HairStylist:
         parameters = (color, ombre_height, ombre_grad_height)
         if isinstance(image, list | tuple):
             each = [one_a_photo(name, value, len(image)) for name, value in zip(NAMES, parameters, strict=True)]
-            how = method, refine, tiles
-            done = [self.try_dye(photo, chosen, *how) for photo, *chosen in zip(image, *each, strict=True)]
+            done = [
+                self.try_dye(photo, chosen, method, refine, tiles) for photo, *chosen in zip(image, *each, strict=True)
+            ]
             warn_bald([index for index, (_, bald) in enumerate(done) if bald])
             return [dyed for dyed, _ in done]
         dyed, bald = self.try_dye(image, parameters, method, refine, tiles)
@@ -176,6 +177,7 @@ class HairStylist:
         color: Parameter = Ombre.color,
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
+        *,
         method: str | NaturalDye = "seed",
     ) -> Any:
         """As `dye`, of one photo or batch whose maps `segment_map` has given: the student runs once for both.

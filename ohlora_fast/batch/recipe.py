@@ -91,12 +91,9 @@ class Recipe:
         """Stands for everything but the settings that outputs depend on: what was made by another is made again."""
         weights = "" if self.checkpoint is None else hashlib.blake2b(_content(self.checkpoint)).hexdigest()
         rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, self.column)
-        run = (weights, self.engine, self.device)
+        run = (weights, self.engine, self.device, self.refine, self.tiles)
         dye = self._dye()
-        # Sets that were dyed before there were methods and refined maps stay as they are.
-        method = () if dye is None else (repr(dye),)
-        fine = (self.refine, self.tiles) if self.refine is not False or self.tiles else ()
-        return hashlib.blake2b(json.dumps(rest + run + method + fine).encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(json.dumps((*rest, *run, repr(dye))).encode(), digest_size=12).hexdigest()
 
     def _dye(self) -> NaturalDye | None:
         if self.method == "seed":

@@ -20,8 +20,8 @@ from ohlora_fast.cli.console import PROGRAM, complain, show_warning
 from ohlora_fast.errors import InputError
 
 SUBCOMMANDS = (
-    "dye", "animate", "segment", "video", "webcam", "web", "download", "label", "demo", "gallery", "distill", "evaluate",
-    "export", "stylegan", "benchmark", "info",
+    "dye", "animate", "segment", "video", "webcam", "web", "download", "label", "demo", "gallery", "distill",
+    "evaluate", "export", "stylegan", "benchmark", "info",
 )  # fmt: skip
 
 

@@ -78,7 +78,8 @@ def run(args: argparse.Namespace) -> int:
 def sheets(stylist: HairStylist, before: Pixels, args: argparse.Namespace) -> list[Pixels]:
     """The two sheets of a portrait, cropped to the head: methods by hues, and looks by lift."""
     from ohlora_fast import NaturalDye
-    from ohlora_fast.cli.demo import COLORS, head_window
+    from ohlora_fast.cli.demo import head_window
+    from ohlora_fast.colors import PALETTE
     from ohlora_fast.media.overlay import mask_pixels
     from ohlora_fast.media.sheet import contact_sheet
 
@@ -99,8 +100,8 @@ def sheets(stylist: HairStylist, before: Pixels, args: argparse.Namespace) -> li
 
     return [
         contact_sheet(
-            [[before[window], *(dyed(color, method) for color in COLORS.values())] for method in methods.values()],
-            ["before", *COLORS], list(methods), args.cell,
+            [[before[window], *(dyed(color, method) for color in PALETTE.values())] for method in methods.values()],
+            ["before", *PALETTE], list(methods), args.cell,
         ),
         contact_sheet(
             [[before[window], *(dyed(0.0, look) for look in row.values())] for row in looks.values()],
