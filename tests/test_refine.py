@@ -36,6 +36,10 @@ def test_segment_and_dye_refine_the_students_map(stylist, astronaut, hair):
     assert refined.max() <= 1
     np.testing.assert_array_equal(stylist.segment(astronaut, refine=True), refined)
     np.testing.assert_array_equal(stylist.dye(astronaut, 0.9, refine=True), apply_ombre(astronaut, refined, 0.9))
+    np.testing.assert_array_equal(
+        stylist.dye(astronaut, 0.9, method="natural", refine=True),
+        apply_ombre(astronaut, refined, 0.9, method="natural"),
+    )
     moved = np.abs(refined - unsquash(hair, 320, 320))
     assert moved.max() > 0.1
     assert moved[200:].max() < 0.1  # her suit
