@@ -128,13 +128,18 @@ def load_ensembles(paths: Sequence[str | Path]) -> dict[str, Ensemble]:
 
 
 def fingerprint(paths: Sequence[str | Path]) -> str:
-    """12 hexadecimal digits that tell one set of scorers from another, whatever their order and names.
+    """12 hexadecimal digits that tell one set of scorers from another, whatever their order, names and metadata.
 
     Raises:
         InputError: a file cannot be read.
     """
-    try:
-        digests = sorted(hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in paths)
-    except OSError as error:
-        raise InputError(f"scorer: cannot read {error.filename} ({error.strerror})") from error
+    digests = sorted(digest(read_state(path)[0]) for path in paths)
     return hashlib.sha256("".join(digests).encode()).hexdigest()[:12]
+
+
+def digest(state: Mapping[str, Tensor]) -> str:
+    """Tells parameters from others."""
+    whole = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        whole.update(name.encode() + value.float().contiguous().numpy().tobytes())
+    return whole.hexdigest()

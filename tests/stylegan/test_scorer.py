@@ -20,7 +20,7 @@ from PIL import Image
 from ohlora_fast.cli import main
 from ohlora_fast.errors import InputError
 from ohlora_fast.student.weights import load_student, read_state, save_student
-from ohlora_fast.stylegan.ensemble import Ensemble, load_ensembles, load_models, save_ensemble
+from ohlora_fast.stylegan.ensemble import Ensemble, fingerprint, load_ensembles, load_models, save_ensemble
 from ohlora_fast.stylegan.metrics import auroc
 from ohlora_fast.stylegan.property_cnn import PROPERTIES, PropertyCNN
 from ohlora_fast.stylegan.scorer import ScorerRun, ScorerSettings
@@ -250,6 +250,16 @@ def test_an_ensemble_is_the_mean_of_its_networks_however_they_are_stored(tmp_pat
 def test_a_network_tells_its_property(name: str, tmp_path: Path) -> None:
     save_ensemble([bare(name, 0)], tmp_path / "x.safetensors")
     assert [model.name for model in load_models(tmp_path / "x.safetensors")] == [name]
+
+
+def test_scorers_are_told_apart_by_their_weights_alone(tmp_path: Path) -> None:
+    one, same, other = (tmp_path / f"{name}.safetensors" for name in ("one", "same", "other"))
+    save_ensemble([bare("glass", 0)], one, folds="a")
+    save_ensemble([bare("glass", 0)], same, folds="b")
+    save_ensemble([bare("glass", 1)], other)
+    assert one.read_bytes() != same.read_bytes()
+    assert fingerprint([one, other]) == fingerprint([other, same])
+    assert len({fingerprint([one]), fingerprint([other]), fingerprint([one, other])}) == 3
 
 
 def test_other_files_are_no_scorers(tmp_path: Path) -> None:
