@@ -1,4 +1,4 @@
-"""Watch the portrait network learn from nothing: a small one, at 64×64, on two CPU cores in about a quarter of an hour.
+"""Watch the portrait network learn from nothing: a small one, at 64×64, on two CPU cores within an hour.
 
     python examples/learn_portraits.py PHOTOS -o RUN
 

@@ -115,7 +115,9 @@ class Dyer:
         return [made[kind] for kind in recipe.save]
 
     def _fine(self, pixels: Any) -> tuple[bool, bool]:
-        """Whether photos (H, W, C) or (N, H, W, C) get `refine` and `tiles`."""
+        """Whether photos (H, W, C) or (N, H, W, C) get `refine` and `tiles`; what is none is refused by the stylist."""
+        if pixels.ndim < 3:
+            return False, False
         return wants_refining(self.recipe.refine, *pixels.shape[-3:-1]), self.recipe.tiles
 
     def _try_dye(self, photos: Any, settings: Sequence[Any]) -> tuple[Any, list[int]]:

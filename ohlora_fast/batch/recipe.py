@@ -91,9 +91,12 @@ class Recipe:
         """Stands for everything but the settings that outputs depend on: what was made by another is made again."""
         weights = "" if self.checkpoint is None else hashlib.blake2b(_content(self.checkpoint)).hexdigest()
         rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, self.column)
-        run = (weights, self.engine, self.device, self.refine, self.tiles)
+        run = (weights, self.engine, self.device)
+        # Sets that were dyed before there were these settings stay as they are.
+        fine = (self.refine, self.tiles) if self.refine is not False or self.tiles else ()
         dye = self._dye()
-        return hashlib.blake2b(json.dumps((*rest, *run, repr(dye))).encode(), digest_size=12).hexdigest()
+        method = () if dye is None else (repr(dye),)
+        return hashlib.blake2b(json.dumps(rest + run + fine + method).encode(), digest_size=12).hexdigest()
 
     def _dye(self) -> NaturalDye | None:
         if self.method == "seed":

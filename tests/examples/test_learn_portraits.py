@@ -32,11 +32,11 @@ def test_it_learns_reports_and_goes_on(tmp_path: Path) -> None:
 
     done = learn(photos, "-o", run, "--steps", 1, "--scorer-epochs", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    scorer = (run / "scorer" / "scorer.safetensors").stat().st_mtime_ns
+    trained = (run / "scorer" / "fold-1" / "best.safetensors").stat().st_mtime_ns
     done = learn(photos, "-o", run, "--steps", 2, "--scorer-epochs", 1, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
-    assert (run / "scorer" / "scorer.safetensors").stat().st_mtime_ns == scorer
+    assert (run / "scorer" / "fold-1" / "best.safetensors").stat().st_mtime_ns == trained
     with (run / "run" / "log.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["idx"] for row in rows] == ["0", "1"]

@@ -136,9 +136,10 @@ def test_command_line_goes_on_after_a_signal(
 ) -> None:
     command = ["stylegan", "finetune", str(disks), *OPTIONS, "--epochs", "5"]
     killed = tmp_path / "killed"
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}  # as here, where other tests may have set them
     process = subprocess.Popen(
         [sys.executable, "-m", "ohlora_fast.cli", *command, "-o", str(killed), "--checkpoint-seconds", "0"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | threads,
     )  # fmt: skip
     for _ in range(2400):
         if (killed / CHECKPOINT).is_file() or process.poll() is not None:
