@@ -1,8 +1,9 @@
 """What a type checker knows of the public names: checked by `mypy --strict`, and runs."""
 
-from typing import assert_type
+from typing import Any, assert_type
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 import ohlora_fast
@@ -20,7 +21,10 @@ assert_type(Ombre(color=0.9).apply(photo, hair), NDArray[np.uint8])
 assert_type(ohlora_fast.__version__, str)
 
 stylist = HairStylist(threads=1)
-dyed: NDArray[np.uint8] = stylist.dye(photo, ombre_height=1.0)  # other kinds of photos give other kinds of results
+dyed: NDArray[np.uint8] = stylist.dye(photo, ombre_height=1.0)
+assert_type(stylist.segment([photo, photo], refine=True), list[Any])
+tensor: torch.Tensor = torch.full((3, 60, 40), 128, dtype=torch.uint8)
+assert_type(stylist.dye(tensor, color=0.9), torch.Tensor)
 model: EffiSegNet = EffiSegNet("efficientnet-lite0", head_stride=2)
 
 try:

@@ -107,7 +107,8 @@ def dyed_by(
     maps = torch.from_numpy(np.asarray(prob, np.float32))
     change = stylist.dye_by_map(planes, maps, *parameters) - planes
     # Added to the image itself, so that what is not dyed stays as it was to the last bit.
-    return image + np.moveaxis(change.numpy(), -3, -1).astype(image.dtype) / 255
+    added: NDArray[Any] = image + np.moveaxis(change.numpy(), -3, -1).astype(image.dtype) / 255
+    return added
 
 
 def as_bytes(image: NDArray[Value]) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, Union
+from typing import TYPE_CHECKING, Any, TypeAlias, Union, overload
 
 import numpy as np
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from ohlora_fast.natural import NaturalDye
 
 Array: TypeAlias = np.ndarray[Any, Any]
-Photo: TypeAlias = Union[Array, "Tensor", "Image.Image", str, Path]
+Source: TypeAlias = Union[Array, "Image.Image", str, Path]
+Photo: TypeAlias = Union[Source, "Tensor"]
+Photos: TypeAlias = list[Any] | tuple[Any, ...]
 Parameter: TypeAlias = float | Sequence[float] | Array
 
 NAMES = tuple(setting.name for setting in fields(Ombre))
@@ -67,7 +69,13 @@ class HairStylist:
         self.threads = threads
         self.engine = make_engine(checkpoint, engine, device, threads)
 
-    def segment(self, image: Photo | Sequence[Photo], refine: bool = False, tiles: bool = False) -> Any:
+    @overload
+    def segment(self, image: Source, *, refine: bool = ..., tiles: bool = ...) -> Array: ...
+    @overload
+    def segment(self, image: Tensor, *, refine: bool = ..., tiles: bool = ...) -> Tensor: ...
+    @overload
+    def segment(self, image: Photos, *, refine: bool = ..., tiles: bool = ...) -> list[Any]: ...
+    def segment(self, image: Any, *, refine: bool = False, tiles: bool = False) -> Any:
         """Find the hair.
 
         Args:
@@ -87,12 +95,18 @@ class HairStylist:
             InputError: a photo cannot be read or has another dtype or shape.
         """
         if isinstance(image, list | tuple):
-            return [self.segment(photo, refine, tiles) for photo in image]
+            return [self.segment(photo, refine=refine, tiles=tiles) for photo in image]
         photos, single = open_photos(image)
         prob = self._prob(photos, refine, tiles)
         return prob[0] if single else prob
 
-    def segment_map(self, image: Photo | Sequence[Photo]) -> Any:
+    @overload
+    def segment_map(self, image: Source) -> Array: ...
+    @overload
+    def segment_map(self, image: Tensor) -> Tensor: ...
+    @overload
+    def segment_map(self, image: Photos) -> list[Any]: ...
+    def segment_map(self, image: Any) -> Any:
         """As `segment`, but the student's own map: (224, 224) for one photo, (N, 224, 224) for a batch."""
         if isinstance(image, list | tuple):
             return [self.segment_map(photo) for photo in image]
@@ -100,9 +114,24 @@ class HairStylist:
         maps = self._maps(photos)
         return maps[0] if single else maps
 
+    @overload
+    def dye(
+        self, image: Source, color: Parameter = ..., ombre_height: Parameter = ..., ombre_grad_height: Parameter = ...,
+        *, method: str | NaturalDye = ..., refine: bool = ..., tiles: bool = ...,
+    ) -> Array: ...  # fmt: skip
+    @overload
+    def dye(
+        self, image: Tensor, color: Parameter = ..., ombre_height: Parameter = ..., ombre_grad_height: Parameter = ...,
+        *, method: str | NaturalDye = ..., refine: bool = ..., tiles: bool = ...,
+    ) -> Tensor: ...  # fmt: skip
+    @overload
+    def dye(
+        self, image: Photos, color: Parameter = ..., ombre_height: Parameter = ..., ombre_grad_height: Parameter = ...,
+        *, method: str | NaturalDye = ..., refine: bool = ..., tiles: bool = ...,
+    ) -> list[Any]: ...  # fmt: skip
     def dye(
         self,
-        image: Photo | Sequence[Photo],
+        image: Any,
         color: Parameter = Ombre.color,
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
@@ -170,9 +199,19 @@ class HairStylist:
         dyed, bald = self._dye_by_maps(photos, maps, parameters, method)
         return (dyed[0] if single else dyed), bald
 
+    @overload
+    def dye_by_map(
+        self, image: Source, prob: Any, color: Parameter = ..., ombre_height: Parameter = ...,
+        ombre_grad_height: Parameter = ..., *, method: str | NaturalDye = ...,
+    ) -> Array: ...  # fmt: skip
+    @overload
+    def dye_by_map(
+        self, image: Tensor, prob: Any, color: Parameter = ..., ombre_height: Parameter = ...,
+        ombre_grad_height: Parameter = ..., *, method: str | NaturalDye = ...,
+    ) -> Tensor: ...  # fmt: skip
     def dye_by_map(
         self,
-        image: Photo,
+        image: Any,
         prob: Any,
         color: Parameter = Ombre.color,
         ombre_height: Parameter = Ombre.ombre_height,
@@ -241,7 +280,7 @@ class HairStylist:
             return prob
         from ohlora_fast.tiles import look_again
 
-        return look_again(photos, maps, prob, lambda crop: self.segment(crop, refine))
+        return look_again(photos, maps, prob, lambda crop: self.segment(crop, refine=refine))
 
     def _maps(self, photos: Any) -> Any:
         """The student's maps (N, 224, 224) of a checked batch, as array or tensor like the batch."""

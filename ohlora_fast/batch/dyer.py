@@ -100,9 +100,9 @@ class Dyer:
         if recipe.save == ("dyed",):
             return [(self._dyed(pixels, settings), photo)]
         height, width = photo.size or pixels.shape[:2]
-        fine = self._fine(pixels)
-        if any(fine):
-            prob = full = stylist.segment(pixels, *fine)
+        refine, tiles = self._fine(pixels)
+        if refine or tiles:
+            prob = full = stylist.segment(pixels, refine=refine, tiles=tiles)
         else:
             prob = stylist.segment_map(pixels)
             full = unsquash(prob, height, width, self.threads)

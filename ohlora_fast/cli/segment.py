@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     def work(job: Job) -> Sequence[str]:
         photo = read_photo(job.source, max_pixels=args.max_pixels or MAX_PIXELS)
         refine = wants_refining(args.refine, *photo.pixels.shape[:2])
-        mask = mask_pixels(stylist.segment(photo.pixels, refine, args.tiles), binary=args.binary)
+        mask = mask_pixels(stylist.segment(photo.pixels, refine=refine, tiles=args.tiles), binary=args.binary)
         replace = args.overwrite or args.skip_existing  # of a pair that is half there, both are made again
         write_photo(job.outputs[0], mask, overwrite=replace)
         write_photo(job.outputs[1], overlay_pixels(photo.pixels, mask), like=photo, overwrite=replace)
