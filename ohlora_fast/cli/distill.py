@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ohlora_fast.cli.options import count, fraction
+from ohlora_fast.cli.options import count, fraction, rate, seconds
 
 DESCRIPTION = """\
 Train a student on DATA: images/NAME.jpg with masks/NAME.png (grey values are soft labels), or what `ohlora-fast label`
@@ -17,28 +17,6 @@ SETTINGS = (
     "validation", "test", "precision", "seed",
 )  # fmt: skip
 """The options that are settings, by the names of both."""
-
-
-def rate(text: str) -> float:
-    """A learning rate."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0, at most 1")
-    return value
-
-
-def seconds(text: str) -> float:
-    """A time."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number of seconds from 0 to 86400")
-    return value
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

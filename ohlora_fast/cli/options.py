@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,17 @@ def fraction(text: str) -> float:
 
 def between(text: str, least: float, most: float) -> float:
     """A number in a range."""
+    return number(text, lambda value: least <= value <= most, f"a number from {least:g} to {most:g}")
+
+
+def number(text: str, fits: Callable[[float], bool], allowed: str) -> float:
+    """A number that fits; `allowed` says which do. To `fits`, what is no number is nan."""
     try:
         value = float(text)
     except ValueError:
-        value = least - 1
-    if not least <= value <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number from {least:g} to {most:g}")
+        value = math.nan
+    if not fits(value):
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is {allowed}")
     return value
 
 
@@ -86,13 +92,17 @@ def count(text: str) -> int:
 
 def positive(text: str) -> float:
     """A number above 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0")
-    return value
+    return number(text, lambda value: 0 < value < math.inf, "a number above 0")
+
+
+def rate(text: str) -> float:
+    """A learning rate."""
+    return number(text, lambda value: 0 < value <= 1, "a number above 0, at most 1")
+
+
+def seconds(text: str) -> float:
+    """A time."""
+    return number(text, lambda value: 0 <= value <= 86400, "a number of seconds from 0 to 86400")
 
 
 def percent(text: str) -> int:
@@ -182,13 +192,7 @@ def add_animation_options(parser: argparse.ArgumentParser) -> None:
 
 def frame_rate(text: str) -> float:
     """Frames a second: above 0, and up to 1000."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value <= 1000:
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number above 0 and up to 1000")
-    return value
+    return number(text, lambda value: 0 < value <= 1000, "a number above 0 and up to 1000")
 
 
 def stylist_from(args: argparse.Namespace) -> HairStylist:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ohlora_fast.cli.distill import rate, seconds
-from ohlora_fast.cli.options import count, fraction
+from ohlora_fast.cli.options import count, fraction, rate, seconds
 
 DESCRIPTION = """\
 Train a generator on IMAGES against a discriminator, by the recorded recipe unless an option says otherwise. RUN gets

@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from ohlora_fast.cli.options import count
+from ohlora_fast.cli.options import count, number
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -33,13 +33,7 @@ def natural(text: str) -> int:
 
 def finite(text: str) -> float:
     """A finite number."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number")
-    return value
+    return number(text, math.isfinite, "a number")
 
 
 def labels(text: str) -> Labels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from ohlora_fast.cli.options import number
 from ohlora_fast.errors import InputError
 
 DESCRIPTION = """\
@@ -15,13 +16,7 @@ other), report.md, and the diagrams as PNG and SVG; an earlier report there is r
 
 def epochs(text: str) -> float:
     """A number of epochs."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a number of epochs above 0")
-    return value
+    return number(text, lambda value: 0 < value < 1e6, "a number of epochs above 0")
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

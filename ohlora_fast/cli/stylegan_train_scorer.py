@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from ohlora_fast.cli.distill import rate
-from ohlora_fast.cli.options import count
+from ohlora_fast.cli.options import count, rate
 
 DESCRIPTION = """\
 Train five networks to tell images with a property (label 1) from those without (0), each on four fifths of the images,
