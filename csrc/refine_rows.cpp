@@ -147,8 +147,9 @@ void add_channels(const DetailRow& row) {
         const float detail = red * static_cast<float>(pixels[kChannels * x]) +
                              green * static_cast<float>(pixels[kChannels * x + 1]) +
                              blue * static_cast<float>(pixels[kChannels * x + 2]);
+        const float tells = detail * kByte + offset, finer = tells < -1.0f ? -1.0f : tells > 1.0f ? 1.0f : tells;
         const float map = prob[x], unsure = doubt * map * (1.0f - map);
-        const float value = map + (unsure < 1.0f ? unsure : 1.0f) * (detail * kByte + offset);
+        const float value = map + (unsure < 1.0f ? unsure : 1.0f) * finer;
         prob[x] = value < 0.0f ? 0.0f : value > 1.0f ? 1.0f : value;
     }
 }

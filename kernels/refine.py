@@ -156,6 +156,7 @@ def add_kernel(
         detail += slope * tl.load(image + channel * tl.cast(plane_stride, tl.int64), mask=mask, other=0).to(tl.float32)
     detail = detail / 255.0 + stretched(planes + 3 * size, top, bottom, left, right, down, across, mask)
     prob += (sample * height + y) * width + x
+    detail = tl.minimum(tl.maximum(detail, -1.0), 1.0)
     p = tl.load(prob, mask=mask, other=0.0)
     q = p + tl.minimum(doubt * p * (1.0 - p), 1.0) * detail
     tl.store(prob, tl.minimum(tl.maximum(q, 0.0), 1.0), mask=mask)

@@ -5,10 +5,10 @@ A guided filter (He, Sun and Tang, "Guided Image Filtering", 2013; on a small gr
 all the functions that a pixel is in. That blurs the map. Here the map p stays, and gets from the filter only what is
 finer than a window, with the means over windows written as mean():
 
-    q = p + min(1, DOUBT · p · (1 − p)) · mean(slopes)·(pixel − mean(colours)),    clipped to [0, 1].
+    q = p + min(1, DOUBT · p · (1 − p)) · clip(mean(slopes)·(pixel − mean(colours)), −1, 1),    clipped to [0, 1].
 
 Where the map is flat, the slopes are zero; where it is sure, the photo counts for little: a bright strand in dark hair
-stays hair. Slopes and offset, four small planes, are stretched bilinearly to the photo; nothing else of full size is
+stays hair. So q is at most (1 + DOUBT) · p: where there is next to no hair, nobody need look. Slopes and offset, four small planes, are stretched bilinearly to the photo; nothing else of full size is
 made.
 
 Everything here trusts its arguments; :func:`ohlora_fast.refine.refine_map` checks them:
@@ -95,7 +95,7 @@ def refine_numpy(
     for n, (photo, small) in enumerate(zip(image[..., :3] / 255, guide / 255, strict=True)):
         planes = _coefficients(small, maps[n if len(maps) > 1 else 0].astype(np.float64), radius, eps)
         planes = _stretched(_stretched(planes, height, 0), width, 1)
-        detail = (planes[..., :3] * photo).sum(-1) + planes[..., 3]
+        detail = np.clip((planes[..., :3] * photo).sum(-1) + planes[..., 3], -1, 1)
         prob[n] = np.clip(prob[n] + np.minimum(1, DOUBT * prob[n] * (1 - prob[n])) * detail, 0, 1)
 
 
