@@ -56,6 +56,21 @@ py::array_t<std::uint8_t> ombre(const py::array_t<std::uint8_t>& image, const Fl
     return out;
 }
 
+py::array_t<std::uint8_t> ombre_refined(const py::array_t<std::uint8_t>& image, const Floats& prob, const Bytes& hue,
+                                        const Doubles& height, const Doubles& grad_height, const Bytes& guide,
+                                        const Floats& maps, int radius, float eps, float doubt, int threads) {
+    const ohlora::Images images = images_of(image);
+    const ohlora::OmbreSettings settings{hue.data(), height.data(), grad_height.data()};
+    const ohlora::Grid grid{guide.data(), maps_of(maps), radius, eps, doubt};
+    py::array_t<std::uint8_t> out({images.count, images.height, images.width, images.channels});
+    std::uint8_t* to = out.mutable_data();
+    {
+        py::gil_scoped_release release;
+        ohlora::ombre_refined(images, maps_of(prob), settings, grid, to, threads, kernels().ombre, kernels().refine);
+    }
+    return out;
+}
+
 void natural(const py::array_t<std::uint8_t>& image, const Floats& prob, const Floats& table,
              const std::optional<Indices>& index, const Floats& decode, py::array_t<std::uint8_t>& out, int threads) {
     const ohlora::NaturalPhoto photo{image.data(), extent(image, 0), extent(image, 1), extent(image, 2),
@@ -187,6 +202,9 @@ PYBIND11_MODULE(_core, module) {
     module.def("ombre", &ombre, py::arg("image"), py::arg("prob"), py::arg("hue"), py::arg("height"),
                py::arg("grad_height"), py::arg("threads"),
                "uint8 (N,H,W,3|4) with contiguous pixels, float32 (N|1,h,w), uint8 (N,3), float64 (N,) twice.");
+    module.def("ombre_refined", &ombre_refined, py::arg("image"), py::arg("prob"), py::arg("hue"), py::arg("height"),
+               py::arg("grad_height"), py::arg("guide"), py::arg("maps"), py::arg("radius"), py::arg("eps"),
+               py::arg("doubt"), py::arg("threads"), "As ombre and refine in one pass.");
     module.def("hair_rows", &hair_rows, py::arg("prob"), py::arg("height"), py::arg("width"), py::arg("threads"),
                "First and last hair row of each map at this size, int32 (N,2); -1 where there is none.");
     module.def("dye_planes", &dye_planes, py::arg("y"), py::arg("u"), py::arg("v"), py::arg("prob"), py::arg("weight"),

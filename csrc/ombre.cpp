@@ -5,7 +5,9 @@
 #include <atomic>
 #include <cstring>
 #include <thread>
+#include <vector>
 
+#include "map_rows.hpp"
 #include "thread_pool.hpp"
 
 namespace ohlora {
@@ -14,9 +16,7 @@ namespace {
 constexpr float kHair = 239.0625f;  // on the map's scale: an opacity of 191.25 / 255, a hair row
 constexpr float kClear = 191.25f;   // up to here the opacity is 0
 
-// Two cubic passes raise a largest value m to at most 1.1875²·m + 0.1875²·m = 1.4453·m. So an output row whose four
-// source rows stay below this limit is a plain copy, without a look at the map.
-constexpr float kDim = kClear / 255.0f / 1.446f;
+constexpr float kLit = kClear / 255.0f;
 
 // Smaller batches stay on one thread: the work, some 0.1 ms at most, is not worth waking another.
 constexpr long long kPixelsForThreads = 64 * 1024;
@@ -24,110 +24,10 @@ constexpr long long kPixelsForThreads = 64 * 1024;
 // Rows of the smallest bands.
 constexpr int kLastBand = 8;
 
-constexpr int kTiny = 4;
-
-// The taps of an axis, with the memory behind them.
-class Axis {
-public:
-    Axis(int source_size, int size, bool tiny, const OmbreRows& rows)
-        : tiny_(tiny), first_(size), weight_(static_cast<std::size_t>(4) * size) {
-        rows.set_taps(static_cast<double>(source_size) / size, tiny, size, first_.data(), weight_.data());
-        taps_.size = size;
-        taps_.first = first_.data();
-        taps_.weight = weight_.data();
-        if (tiny) return;
-        const auto inside = [&](int x) { return first_[x] >= kPad && first_[x] + 3 < source_size + kPad; };
-        int& begin = taps_.inner_begin;
-        int& end = taps_.inner_end;
-        while (begin < size && !inside(begin)) ++begin;
-        for (end = size; end > begin && !inside(end - 1);) --end;
-    }
-    Axis(const Axis&) = delete;
-    Axis& operator=(const Axis&) = delete;
-
-    const AxisTaps& taps() const { return taps_; }
-    Order order(int x) const {
-        if (tiny_) return Order::tiny;
-        return x >= taps_.inner_begin && x < taps_.inner_end ? Order::inner : Order::border;
-    }
-    // Source index of tap k of output x, inside the source.
-    int source(int x, int k, int source_size) const {
-        return std::min(std::max(first_[x] - kPad + k, 0), source_size - 1);
-    }
-
-private:
-    bool tiny_;
-    AxisTaps taps_;
-    std::vector<std::int32_t> first_;
-    std::vector<float> weight_;
-};
-
-// Scratch memory of one thread: the four stretched source rows that the current output row needs. Neighbouring output
-// rows share them, so a source row is stretched about once a thread instead of being kept for the whole image.
-class StretchedRows {
-public:
-    StretchedRows(int source_width, int width)
-        : padded_(source_width + 2 * kPad), values_(static_cast<std::size_t>(4) * width), width_(width) {}
-
-    // The map's row y. Valid until the next call.
-    MapRow at(const float* map, int map_height, int map_width, const Axis& vertical, const Axis& horizontal, int y,
-              const OmbreRows& rows) {
-        MapRow result;
-        result.order = vertical.order(y);
-        result.columns = &horizontal.taps();
-        for (int k = 0; k < 4; ++k) {
-            const int j = vertical.source(y, k, map_height);
-            const float* source = map + static_cast<std::size_t>(j) * map_width;
-            float* row = values_.data() + static_cast<std::size_t>(j % 4) * width_;
-            Held& held = held_[j % 4];
-            if (held.source != source || held.order != result.order) {
-                rows.widen(source, map_width, padded_.data());
-                rows.stretch(padded_.data(), horizontal.taps(), result.order, row);
-                held = {source, result.order};
-            }
-            result.row[k] = row;
-            result.weight[k] = vertical.taps().weight[4 * y + k];
-        }
-        return result;
-    }
-
-private:
-    struct Held {
-        const float* source = nullptr;
-        Order order = Order::inner;
-    };
-    Held held_[4];
-    std::vector<float> padded_;
-    std::vector<float> values_;
-    int width_;
-};
-
-// Which output rows can have any opacity at all, from the source rows alone.
-class LitRows {
-public:
-    LitRows(int map_height, int height) : bright_(map_height), lit_(height) {}
-
-    void find(const float* map, int map_width, const Axis& vertical, const OmbreRows& rows) {
-        const int map_height = static_cast<int>(bright_.size()), height = static_cast<int>(lit_.size());
-        for (int j = 0; j < map_height; ++j)
-            bright_[j] = rows.any_reaches(map + static_cast<std::size_t>(j) * map_width, map_width, kDim);
-        for (int y = 0; y < height; ++y)
-            for (int k = 0; k < 4; ++k) lit_[y] |= bright_[vertical.source(y, k, map_height)];
-    }
-    bool operator[](int y) const { return lit_[y] != 0; }
-
-private:
-    std::vector<std::uint8_t> bright_;  // of the source
-    std::vector<std::uint8_t> lit_;
-};
-
-HairRows search(const float* map, const ProbabilityMaps& maps, const Axis& vertical, const Axis& horizontal,
-                const LitRows& lit, StretchedRows& stretched, const OmbreRows& rows) {
-    const int height = vertical.taps().size;
-    const auto is_hair = [&](int y) {
-        if (!lit[y]) return false;
-        return rows.map_reaches(stretched.at(map, maps.height, maps.width, vertical, horizontal, y, rows), kHair);
-    };
+HairRows search(const float* map, const MapAxes& axes, const LitRows& lit, StretchedRows& stretched,
+                const OmbreRows& rows) {
+    const int height = axes.vertical.taps().size;
+    const auto is_hair = [&](int y) { return lit[y] && rows.map_reaches(stretched.at(map, axes, y, rows), kHair); };
     int top = 0;
     while (top < height && !is_hair(top)) ++top;
     if (top == height) return {-1, -1};
@@ -198,64 +98,51 @@ int useful_threads(int threads, int count, int height, int width) {
     return static_cast<long long>(count) * height * width < kPixelsForThreads ? 1 : threads;
 }
 
-std::vector<StretchedRows> scratch(int threads, const ProbabilityMaps& maps, int width) {
-    return std::vector<StretchedRows>(static_cast<std::size_t>(threads), StretchedRows(maps.width, width));
+std::vector<StretchedRows> scratch(int threads, const MapAxes& axes) {
+    return std::vector<StretchedRows>(static_cast<std::size_t>(threads), StretchedRows(axes));
 }
 
-}  // namespace
+// Scratch memory of one thread: a row of the map after refining.
+class RefinedRow {
+public:
+    explicit RefinedRow(int width) : prob_(width), padded_(static_cast<std::size_t>(width) + 2 * kPad) {
+        columns_.size = columns_.inner_end = width;
+    }
 
-std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, int width, int threads,
-                                     const OmbreRows& rows) {
-    const bool tiny = std::min(maps.height, maps.width) < kTiny;
-    const Axis vertical(maps.height, height, tiny, rows), horizontal(maps.width, width, tiny, rows);
-    threads = useful_threads(threads, maps.count, height, width);
-    std::vector<StretchedRows> stretched = scratch(threads, maps, width);
-    std::vector<HairRows> found(maps.count);
-    parallel_for(maps.count, threads, [&](int slot, int n) {
-        const float* map = maps.at(n);
-        LitRows lit(maps.height, height);
-        lit.find(map, maps.width, vertical, rows);
-        found[n] = search(map, maps, vertical, horizontal, lit, stretched[slot], rows);
-    });
-    return found;
-}
+    // Valid until the next call.
+    MapRow of(const MapRow& map, Detail& detail, int slot, int y, const OmbreRows& rows) {
+        rows.map_row(map, prob_.data());
+        detail.add(slot, y, prob_.data());
+        rows.widen(prob_.data(), columns_.size, padded_.data());
+        const float* const row = padded_.data() + kPad;
+        return {{row, row, row, row}, {0.0f, 1.0f, 0.0f, 0.0f}, Order::inner, &columns_};
+    }
 
-void resize_maps(const ProbabilityMaps& maps, int height, int width, float* out, int threads, const OmbreRows& rows) {
-    const bool tiny = std::min(maps.height, maps.width) < kTiny;
-    const Axis vertical(maps.height, height, tiny, rows), horizontal(maps.width, width, tiny, rows);
-    threads = useful_threads(threads, maps.count, height, width);
-    std::vector<StretchedRows> stretched = scratch(threads, maps, width);
-    const int bands = std::max(1, std::min(4 * threads, height / 16));
-    parallel_for(maps.count * bands, threads, [&](int slot, int task) {
-        const int n = task / bands, band = task % bands;
-        const int begin = band_begin(height, band, bands), end = band_begin(height, band + 1, bands);
-        for (int y = begin; y < end; ++y) {
-            float* to = out + (static_cast<std::size_t>(n) * height + y) * width;
-            rows.map_row(stretched[slot].at(maps.at(n), maps.height, maps.width, vertical, horizontal, y, rows), to);
-        }
-    });
-}
+private:
+    std::vector<float> prob_, padded_;
+    AxisTaps columns_;
+};
 
-void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, std::uint8_t* out,
-           int threads, const OmbreRows& rows) {
+// detail: of the one image of the batch, or null.
+void dye(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, Detail* detail, float lit,
+         std::uint8_t* out, int threads, const OmbreRows& rows) {
     const int height = images.height, width = images.width, channels = images.channels;
-    const bool tiny = std::min(maps.height, maps.width) < kTiny;
-    const Axis vertical(maps.height, height, tiny, rows), horizontal(maps.width, width, tiny, rows);
-    threads = useful_threads(threads, images.count, height, width);
-    std::vector<StretchedRows> stretched = scratch(threads, maps, width);
+    const MapAxes axes(maps, height, width, rows);
+    std::vector<StretchedRows> stretched = scratch(threads, axes);
+    std::vector<RefinedRow> refined(detail ? threads : 0, RefinedRow(width));
 
     // One loop, searches first: the other threads wake meanwhile, which on a virtual machine's idle core takes 20 to
     // 40 µs, as long as a search. One that is awake earlier waits for a search that is under way: nothing below throws.
     const std::vector<int> begins = shrinking_bands(height, threads);
     const int count = images.count, bands = static_cast<int>(begins.size()) - 1;
     const std::size_t row_bytes = static_cast<std::size_t>(width) * channels;
-    std::vector<Sample> samples(count, Sample{LitRows(maps.height, height)});
+    std::vector<Sample> samples(count, Sample{LitRows(axes)});
     std::vector<std::atomic<bool>> ready(count);
     parallel_for(count + count * bands, threads, [&](int slot, int task) {
         if (task < count) {
             Sample& sample = samples[task];
-            sample.lit.find(maps.at(task), maps.width, vertical, rows);
-            sample.hair = search(maps.at(task), maps, vertical, horizontal, sample.lit, stretched[slot], rows);
+            sample.lit.find(maps.at(task), axes, lit, rows);
+            sample.hair = search(maps.at(task), axes, sample.lit, stretched[slot], rows);
             set_gradient(sample, settings.height[task], settings.grad_height[task]);
             set_dye(sample.dye, settings.hue + 3 * task, channels);
             ready[task].store(true);
@@ -265,17 +152,71 @@ void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSetting
         while (!ready[n].load()) std::this_thread::yield();
         const Sample& sample = samples[n];
         for (int y = begins[band]; y < begins[band + 1]; ++y) {
-            const std::uint8_t* from = images.data + n * images.sample_stride + y * images.row_stride;
+            const std::uint8_t* from = images.at(n, y);
             std::uint8_t* to = out + (static_cast<std::size_t>(n) * height + y) * row_bytes;
             const double weight = sample.weight(y);
             if (weight == 0.0 || !sample.lit[y]) {
                 std::memcpy(to, from, row_bytes);
                 continue;
             }
-            const MapRow map = stretched[slot].at(maps.at(n), maps.height, maps.width, vertical, horizontal, y, rows);
+            MapRow map = stretched[slot].at(maps.at(n), axes, y, rows);
+            if (detail) map = refined[slot].of(map, *detail, slot, y, rows);
             rows.dye({map, &sample.dye, weight, channels, from, to});
         }
     });
+}
+
+}  // namespace
+
+std::vector<HairRows> find_hair_rows(const ProbabilityMaps& maps, int height, int width, int threads,
+                                     const OmbreRows& rows) {
+    const MapAxes axes(maps, height, width, rows);
+    threads = useful_threads(threads, maps.count, height, width);
+    std::vector<StretchedRows> stretched = scratch(threads, axes);
+    std::vector<HairRows> found(maps.count);
+    parallel_for(maps.count, threads, [&](int slot, int n) {
+        LitRows lit(axes);
+        lit.find(maps.at(n), axes, kLit, rows);
+        found[n] = search(maps.at(n), axes, lit, stretched[slot], rows);
+    });
+    return found;
+}
+
+void resize_maps(const ProbabilityMaps& maps, int height, int width, float* out, int threads, const OmbreRows& rows) {
+    const MapAxes axes(maps, height, width, rows);
+    threads = useful_threads(threads, maps.count, height, width);
+    std::vector<StretchedRows> stretched = scratch(threads, axes);
+    const int bands = std::max(1, std::min(4 * threads, height / 16));
+    parallel_for(maps.count * bands, threads, [&](int slot, int task) {
+        const int n = task / bands, band = task % bands;
+        const int begin = band_begin(height, band, bands), end = band_begin(height, band + 1, bands);
+        for (int y = begin; y < end; ++y) {
+            float* to = out + (static_cast<std::size_t>(n) * height + y) * width;
+            rows.map_row(stretched[slot].at(maps.at(n), axes, y, rows), to);
+        }
+    });
+}
+
+void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, std::uint8_t* out,
+           int threads, const OmbreRows& rows) {
+    threads = useful_threads(threads, images.count, images.height, images.width);
+    dye(images, maps, settings, nullptr, kLit, out, threads, rows);
+}
+
+void ombre_refined(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, const Grid& grid,
+                   std::uint8_t* out, int threads, const OmbreRows& rows, const RefineRows& refine_rows) {
+    const std::size_t sample_bytes = static_cast<std::size_t>(images.height) * images.width * images.channels;
+    const float lit = kLit / (1.0f + grid.doubt);  // refining raises a value at most so far
+    threads = useful_threads(threads, images.count, images.height, images.width);
+    for (int n = 0; n < images.count; ++n) {
+        Images image = images;
+        image.data = images.at(n, 0);
+        image.count = 1;
+        Detail detail(image, grid.at(n), threads, refine_rows);
+        dye(image, {maps.at(n), 1, maps.height, maps.width},
+            {settings.hue + 3 * n, settings.height + n, settings.grad_height + n}, &detail, lit,
+            out + n * sample_bytes, threads, rows);
+    }
 }
 
 }  // namespace ohlora

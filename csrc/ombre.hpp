@@ -1,30 +1,14 @@
 // The ombre of a batch of images, and the search for its hair rows. Trusts its arguments: the checks are in Python.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "images.hpp"
 #include "ombre_rows.hpp"
+#include "refine.hpp"
 
 namespace ohlora {
-
-// A batch of probability maps in [0, 1], contiguous float32 (count, height, width). One map may serve a whole batch.
-struct ProbabilityMaps {
-    const float* data;
-    int count, height, width;
-    const float* at(int sample) const {
-        return data + static_cast<std::size_t>(count == 1 ? 0 : sample) * height * width;
-    }
-};
-
-// uint8 images (count, height, width, channels), channels 3 or 4. Pixels of a row are contiguous; rows and samples lie
-// at any distance, in bytes.
-struct Images {
-    const std::uint8_t* data;
-    int count, height, width, channels;
-    std::ptrdiff_t sample_stride, row_stride;
-};
 
 // One entry a sample. hue: RGB, three bytes a sample.
 struct OmbreSettings {
@@ -47,5 +31,10 @@ void resize_maps(const ProbabilityMaps& maps, int height, int width, float* out,
 // Writes contiguous (count, height, width, channels).
 void ombre(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, std::uint8_t* out,
            int threads, const OmbreRows& rows);
+
+// As `ombre`, of maps that are refined by the images while they are read: no map of full size is made. The hair rows
+// are those of the maps as they come.
+void ombre_refined(const Images& images, const ProbabilityMaps& maps, const OmbreSettings& settings, const Grid& grid,
+                   std::uint8_t* out, int threads, const OmbreRows& rows, const RefineRows& refine_rows);
 
 }  // namespace ohlora

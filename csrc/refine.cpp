@@ -15,27 +15,6 @@ constexpr int kBandRows = 8;  // of a task: with fewer, waking a thread costs mo
 
 int clamped(int value, int size) { return std::min(std::max(value, 0), size - 1); }
 
-// Where an axis of a photo lies in a grid's.
-class Axis {
-public:
-    Axis(int source_size, int size) : first_(size), second_(size), weight_(size) {
-        for (int x = 0; x < size; ++x) {
-            const double position = (x + 0.5) * source_size / size - 0.5;
-            const double cell = std::floor(position);
-            first_[x] = clamped(static_cast<int>(cell), source_size);
-            second_[x] = clamped(static_cast<int>(cell) + 1, source_size);
-            weight_[x] = static_cast<float>(position - cell);
-        }
-    }
-    LinearTaps taps() const {
-        return {static_cast<int>(first_.size()), first_.data(), second_.data(), weight_.data()};
-    }
-
-private:
-    std::vector<std::int32_t> first_, second_;
-    std::vector<float> weight_;
-};
-
 // Rows of planes, each plane widened by `radius` replicated values on either side.
 class PaddedRows {
 public:
@@ -74,18 +53,17 @@ void for_rows(int height, int threads, const Body& body) {
     });
 }
 
-// The planes (height, 4, width) of a grid: slopes of red, green and blue, and the offset.
-std::vector<float> coefficients(const Grid& grid, int sample, int threads, const RefineRows& rows) {
+// The planes of a grid.
+std::vector<float> coefficients(const Grid& grid, int threads, const RefineRows& rows) {
     const int height = grid.maps.height, width = grid.maps.width, radius = grid.radius, pitch = width + 2 * radius;
     const std::size_t row_size = static_cast<std::size_t>(width), planes = kPlanes * row_size;
     PaddedRows given(height, width, kPlanes, radius), slopes(height, width, 3, radius);
     std::vector<float> means(3 * row_size * height), found(planes * height);
-    const std::uint8_t* const guide = grid.guide + sample * row_size * height * 3;
     for_rows(height, threads, [&](int, int y) {
         for (int x = 0; x < width; ++x)
             for (int c = 0; c < 3; ++c)
-                given.plane(y, c)[x] = static_cast<float>(guide[(y * row_size + x) * 3 + c]) * (1.0f / 255.0f);
-        std::copy_n(grid.maps.at(sample) + y * row_size, width, given.plane(y, 3));
+                given.plane(y, c)[x] = static_cast<float>(grid.guide[(y * row_size + x) * 3 + c]) * (1.0f / 255.0f);
+        std::copy_n(grid.maps.data + y * row_size, width, given.plane(y, 3));
         given.pad(y);
     });
     for_rows(height, threads, [&](int, int y) {
@@ -104,46 +82,51 @@ std::vector<float> coefficients(const Grid& grid, int sample, int threads, const
     return found;
 }
 
-// Scratch memory of one thread: the two stretched rows of the grid that the current row of the photo lies between.
-class StretchedPlanes {
-public:
-    explicit StretchedPlanes(int width) : values_(static_cast<std::size_t>(2) * kPlanes * width), width_(width) {}
-
-    const float* at(const float* planes, int grid_width, int j, const LinearTaps& columns, const RefineRows& rows) {
-        float* const row = values_.data() + static_cast<std::size_t>(j % 2) * kPlanes * width_;
-        const float* const source = planes + static_cast<std::size_t>(j) * kPlanes * grid_width;
-        if (held_[j % 2] != source) rows.stretch(source, grid_width, columns, row);
-        held_[j % 2] = source;
-        return row;
-    }
-    void forget() { held_[0] = held_[1] = nullptr; }
-
-private:
-    const float* held_[2] = {nullptr, nullptr};
-    std::vector<float> values_;
-    int width_;
-};
-
 }  // namespace
 
+LinearAxis::LinearAxis(int source_size, int size) : first_(size), second_(size), weight_(size) {
+    for (int x = 0; x < size; ++x) {
+        const double position = (x + 0.5) * source_size / size - 0.5;
+        const double cell = std::floor(position);
+        first_[x] = clamped(static_cast<int>(cell), source_size);
+        second_[x] = clamped(static_cast<int>(cell) + 1, source_size);
+        weight_[x] = static_cast<float>(position - cell);
+    }
+}
+
+Detail::Detail(const Images& photo, const Grid& grid, int threads, const RefineRows& rows)
+    : photo_(photo), grid_width_(grid.maps.width), doubt_(grid.doubt), rows_(rows),
+      down_(grid.maps.height, photo.height), across_(grid.maps.width, photo.width),
+      planes_(coefficients(grid, threads, rows)),
+      stretched_(static_cast<std::size_t>(threads), Stretched(photo.width)) {}
+
+const float* Detail::stretched(int slot, int j) {
+    Stretched& here = stretched_[slot];
+    float* const row = here.values.data() + static_cast<std::size_t>(j % 2) * kPlanes * photo_.width;
+    if (here.held[j % 2] != j) {
+        rows_.stretch(planes_.data() + static_cast<std::size_t>(j) * kPlanes * grid_width_, grid_width_, across_.taps(),
+                      row);
+        here.held[j % 2] = j;
+    }
+    return row;
+}
+
+void Detail::add(int slot, int y, float* prob) {
+    const LinearTaps down = down_.taps();
+    rows_.add({stretched(slot, down.first[y]), stretched(slot, down.second[y]), down.weight[y], doubt_,
+               photo_.at(0, y), photo_.channels, photo_.width, prob});
+}
+
 void refine(const Images& photos, const Grid& grid, float* prob, int threads, const RefineRows& rows) {
-    const int height = photos.height, width = photos.width, grid_width = grid.maps.width;
-    const Axis down(grid.maps.height, height), across(grid_width, width);
-    const LinearTaps vertical = down.taps(), horizontal = across.taps();
-    std::vector<StretchedPlanes> stretched(static_cast<std::size_t>(threads), StretchedPlanes(width));
-    const int bands = std::max(1, std::min(4 * threads, height / 16));
+    const int height = photos.height, bands = std::max(1, std::min(4 * threads, height / 16));
+    const auto begin_of = [=](int band) { return static_cast<int>(static_cast<long long>(height) * band / bands); };
     for (int n = 0; n < photos.count; ++n) {
-        const std::vector<float> planes = coefficients(grid, n, threads, rows);
-        for (StretchedPlanes& one : stretched) one.forget();
+        Images photo = photos;
+        photo.data = photos.at(n, 0);
+        Detail detail(photo, grid.at(n), threads, rows);
         parallel_for(bands, threads, [&](int slot, int band) {
-            const auto begin_of = [=](int b) { return static_cast<int>(static_cast<long long>(height) * b / bands); };
-            for (int y = begin_of(band); y < begin_of(band + 1); ++y) {
-                const auto row = [&](int j) { return stretched[slot].at(planes.data(), grid_width, j, horizontal, rows); };
-                const std::uint8_t* const pixels = photos.data + n * photos.sample_stride + y * photos.row_stride;
-                float* const to = prob + (static_cast<std::size_t>(n) * height + y) * width;
-                rows.add({row(vertical.first[y]), row(vertical.second[y]), vertical.weight[y], grid.doubt, pixels,
-                          photos.channels, width, to});
-            }
+            for (int y = begin_of(band); y < begin_of(band + 1); ++y)
+                detail.add(slot, y, prob + (static_cast<std::size_t>(n) * height + y) * photos.width);
         });
     }
 }

@@ -129,6 +129,7 @@ def natural_work(dye: NaturalDye, *settings: NDArray[np.float64]) -> Work:
     """Natural dyeing with these settings, as of `pack_natural`, in all its forms."""
     packed = pack_natural(dye, *settings)
     return Work(
+        name="natural dyeing",
         numpy=lambda images, maps: natural_numpy(images, maps, packed),
         cpp=lambda images, maps, threads: natural_cpp(images, maps, packed, threads),
         packed=lambda: packed,

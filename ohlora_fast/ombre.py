@@ -5,14 +5,13 @@ One map may serve a whole batch: ``prob`` holds either one map or as many as the
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from .arguments import MAX_SIDE, as_batch, as_maps, as_number, as_settings, check_alike, check_threads, is_whole, shown
 from .errors import InputError
 from .ops.ombre_op import (
     BACKENDS,
@@ -40,9 +39,6 @@ __all__ = ["Ombre", "apply_ombre", "available_backends", "has_hair"]
 
 Image = TypeVar("Image")
 
-MAX_SIDE = 2**20
-"""The largest height and width that :func:`has_hair` takes."""
-
 
 @dataclass(frozen=True)
 class Ombre:
@@ -67,7 +63,7 @@ class Ombre:
 
     def __post_init__(self) -> None:
         for name in ("color", "ombre_height", "ombre_grad_height"):
-            _number(name, getattr(self, name))
+            as_number(name, getattr(self, name))
 
     def apply(
         self,
@@ -76,10 +72,11 @@ class Ombre:
         backend: str = "auto",
         threads: int | None = None,
         method: str | NaturalDye = "seed",
+        refine: bool = False,
     ) -> Image:
         """Dye images with these settings; see :func:`apply_ombre`."""
         settings = (self.color, self.ombre_height, self.ombre_grad_height)
-        return apply_ombre(image, prob, *settings, backend=backend, threads=threads, method=method)
+        return apply_ombre(image, prob, *settings, backend=backend, threads=threads, method=method, refine=refine)
 
 
 def apply_ombre(
@@ -91,6 +88,7 @@ def apply_ombre(
     backend: str = "auto",
     threads: int | None = None,
     method: str | NaturalDye = "seed",
+    refine: bool = False,
 ) -> Image:
     """Dye the hair of one image or a batch with an ombre.
 
@@ -109,6 +107,8 @@ def apply_ombre(
         threads: CPU threads of "cpp"; all that this process may use if None. The result does not depend on it.
         method: "seed", the formula above; "natural", which recolours in OKLab and keeps strands and highlights; or a
             :class:`ohlora_fast.NaturalDye`, natural with settings of its own. Natural has no backend "cuda".
+        refine: take what is finer than the map from the image, see :func:`ohlora_fast.refine.refine_map`. The ombre's
+            gradient stays that of the map as it comes. No gradients to the map, and no backend "cuda".
 
     Returns:
         The dyed image, a new array or tensor of the image's shape, dtype and device. Where no row holds hair, the
@@ -131,12 +131,18 @@ def apply_ombre(
     count = len(images)
     check_alike(images, prob)
     maps = as_maps(prob, count)
+    if refine and tensor and maps.requires_grad:
+        raise InputError("refine: got True for a prob with gradients, allowed is False: refining carries none")
     settings = (
-        _settings("color", color, count),
-        _settings("ombre_height", ombre_height, count),
-        _settings("ombre_grad_height", ombre_grad_height, count),
+        as_settings("color", color, count),
+        as_settings("ombre_height", ombre_height, count),
+        as_settings("ombre_grad_height", ombre_grad_height, count),
     )
-    work = _seed_work(settings) if method == "seed" else _natural_work(method, settings)
+    work = make_work(method, settings, refine)
+    if refine and method != "seed":
+        from .refine import refine_map
+
+        maps = refine_map(images, maps, threads)
     if tensor:
         out = _dye_tensors(images, maps, work, backend, threads)
     else:
@@ -163,7 +169,7 @@ def pack(color: Setting, ombre_height: Setting, ombre_grad_height: Setting, coun
     """
     values = (color, ombre_height, ombre_grad_height)
     names = ("color", "ombre_height", "ombre_grad_height")
-    return pack_settings(*(_settings(name, value, count) for name, value in zip(names, values, strict=True)))
+    return pack_settings(*(as_settings(name, value, count) for name, value in zip(names, values, strict=True)))
 
 
 def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> NDArray[np.bool_]:
@@ -186,8 +192,8 @@ def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> ND
         >>> has_hair(np.stack([np.zeros((2, 2)), np.ones((2, 2))]), (64, 64)).tolist()
         [False, True]
     """
-    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(_is_whole(one, MAX_SIDE) for one in size):
-        raise InputError(f"size: got {_shown(size)}, allowed is (height, width), whole numbers from 1 to {MAX_SIDE}")
+    if not isinstance(size, (tuple, list)) or len(size) != 2 or not all(is_whole(one, MAX_SIDE) for one in size):
+        raise InputError(f"size: got {shown(size)}, allowed is (height, width), whole numbers from 1 to {MAX_SIDE}")
     check_threads(threads)
     maps = as_maps(prob, None)
     if is_tensor(maps):
@@ -195,47 +201,9 @@ def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> ND
     return hair_rows(maps, int(size[0]), int(size[1]), threads=threads)[:, 0] >= 0
 
 
-def check_threads(threads: Any) -> None:
-    """Check a number of CPU threads; None stands for all.
-
-    Raises:
-        InputError: neither None nor a whole number from 1.
-
-    Example:
-        >>> check_threads(4)
-    """
-    if threads is not None and not _is_whole(threads):
-        raise InputError(f"threads: got {_shown(threads)}, allowed is a whole number from 1, or None")
-
-
-def as_batch(image: Any) -> Any:
-    """Check one image or a batch, and return the batch: a view with a first axis added to a single image.
-
-    Raises:
-        InputError: no array or tensor that :func:`apply_ombre` takes.
-
-    Example:
-        >>> as_batch(np.zeros((5, 4, 3), np.uint8)).shape
-        (1, 5, 4, 3)
-    """
-    return _tensor_images(image) if is_tensor(image) else _array_images(image)
-
-
-def check_alike(images: Any, prob: Any) -> None:
-    """Check that a map is an array or a tensor as its images are, and lies on their device.
-
-    Raises:
-        InputError: it does not.
-    """
-    tensor = is_tensor(images)
-    if is_tensor(prob) != tensor:
-        raise InputError(f"prob: got {_kind(prob)} for an image that is {_kind(images)}, allowed is the same kind")
-    if tensor and prob.device != images.device:
-        raise InputError(f"prob: got a tensor on {prob.device} for an image on {images.device}, allowed is one device")
-
-
 def _seed_work(settings: Settings) -> Work:
     return Work(
+        name="the ombre",
         numpy=lambda images, maps: ombre_numpy(images, maps, *settings),
         cpp=lambda images, maps, threads: ombre_cpp(images, maps, *settings, threads=threads),
         packed=lambda: pack_settings(*settings),
@@ -248,10 +216,17 @@ def _seed_work(settings: Settings) -> Work:
     )
 
 
-def _natural_work(method: str | NaturalDye, settings: Settings) -> Work:
-    from .natural import natural_dye, natural_work
+def make_work(method: str | NaturalDye, settings: Settings, refine: bool = False) -> Work:
+    """One way of dyeing, with its settings, each (N,). `refine` is for the seed's formula alone."""
+    if method != "seed":
+        from .natural import natural_dye, natural_work
 
-    return natural_work(natural_dye(method), *settings)
+        return natural_work(natural_dye(method), *settings)
+    if refine:
+        from .refine import refined_work
+
+        return refined_work(*settings)
+    return _seed_work(settings)
 
 
 def _dye_arrays(images: Any, maps: Any, work: Work, backend: str, threads: int | None) -> Any:
@@ -314,119 +289,7 @@ def _dye_packed(images: Any, maps: Any, packed: Any, work: Work, backend: str) -
 def _require(backend: str, work: Work) -> None:
     reason = available_backends()[backend]
     if backend == "cuda" and backend not in work.forms:
-        reason = "natural dyeing has no CUDA kernel: 'triton' runs on the same GPUs"
+        reason = f"{work.name} has no CUDA kernel: 'triton' runs on the same GPUs"
     if reason is not None:
         here = ", ".join(repr(name) for name, missing in available_backends().items() if missing is None)
         raise InputError(f"backend: got {backend!r}, but {reason}; allowed here are 'auto', {here}")
-
-
-def _kind(value: Any) -> str:
-    if is_tensor(value):
-        return "a torch tensor"
-    return "a NumPy array" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
-
-
-def _array_images(image: Any) -> Any:
-    allowed = "allowed is uint8 RGB or RGBA, (H, W, C) or (N, H, W, C)"
-    if not isinstance(image, np.ndarray):
-        raise InputError(f"image: got {_kind(image)}, allowed is a NumPy array or a torch tensor")
-    if image.dtype != np.uint8:
-        raise InputError(f"image: got dtype {image.dtype}, {allowed}")
-    if image.ndim not in (3, 4) or image.shape[-1] not in (3, 4) or image.size == 0:
-        raise InputError(f"image: got shape {image.shape}, {allowed}")
-    return image if image.ndim == 4 else image[None]
-
-
-def _tensor_images(image: Any) -> Any:
-    import torch
-
-    allowed = "allowed is RGB or RGBA, (C, H, W) or (N, C, H, W), uint8 or float32 in 0 to 255"
-    if image.dtype not in (torch.uint8, torch.float32):
-        raise InputError(f"image: got dtype {image.dtype}, {allowed}")
-    if image.ndim not in (3, 4) or image.shape[-3] not in (3, 4) or image.numel() == 0:
-        raise InputError(f"image: got shape {tuple(image.shape)}, {allowed}")
-    if image.dtype == torch.float32:
-        _check_range("image", image, 255)
-    return image if image.ndim == 4 else image[None]
-
-
-def as_maps(prob: Any, count: int | None) -> Any:
-    """Check maps, and give them as float32 (M, h, w). ``count`` images take M of 1 or count; None takes any M."""
-    tensor = is_tensor(prob)
-    if not tensor and not isinstance(prob, np.ndarray):
-        raise InputError(f"prob: got {_kind(prob)}, allowed is a NumPy array or a torch tensor")
-    if tensor:
-        known = str(prob.dtype) in ("torch.float16", "torch.float32", "torch.float64")
-    else:
-        known = prob.dtype.kind == "f" and prob.dtype.itemsize in (2, 4, 8)  # in any byte order
-    if not known:
-        raise InputError(f"prob: got dtype {prob.dtype}, allowed are float16, float32 and float64")
-    shape = tuple(prob.shape)
-    maps = prob[:, 0] if prob.ndim == 4 and shape[1] == 1 else prob[None] if prob.ndim == 2 else prob
-    if maps.ndim != 3 or 0 in shape or (count is not None and len(maps) not in (1, count)):
-        images = "" if count is None else f", N being 1 or the number of images, {count}"
-        raise InputError(f"prob: got shape {shape}, allowed are (h, w), (N, h, w) and (N, 1, h, w){images}")
-    if not tensor:
-        # Float16 is slow to compare; widening it is exact. Float64 is checked before it is rounded.
-        maps = maps.astype(np.float32) if maps.dtype.itemsize == 2 else maps
-        _check_range("prob", maps, 1)
-        return np.ascontiguousarray(maps, np.float32)
-    _check_range("prob", maps, 1)
-    return maps.float()
-
-
-def _check_range(name: str, values: Any, high: int) -> None:
-    if is_tensor(values):
-        import torch
-
-        if torch.compiler.is_compiling():  # a graph cannot depend on values
-            return
-        lowest, highest = (float(one) for one in values.detach().aminmax())
-    else:
-        lowest, highest = float(values.min()), float(values.max())
-    if lowest >= 0 and highest <= high:  # false for NaN, which minimum and maximum pass on
-        return
-    if lowest != lowest or highest != highest:
-        raise InputError(f"{name}: got NaN, allowed are values from 0 to {high}")
-    raise InputError(f"{name}: got values from {lowest:g} to {highest:g}, allowed are 0 to {high}")
-
-
-def _is_whole(value: Any, high: float = math.inf) -> bool:
-    return isinstance(value, (int, np.integer)) and not isinstance(value, bool) and 1 <= int(value) <= high
-
-
-def _shown(value: Any) -> str:
-    """A value on one line: in Python's notation where that is short, else its kind."""
-    try:
-        text = repr(value)
-    except ValueError:  # whole numbers of thousands of digits
-        return f"{_kind(value)} too long to show"
-    return text if len(text) <= 80 and "\n" not in text else _kind(value)
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{name}: got {_shown(value)}, allowed is a number from 0 to 1")
-    try:
-        number = float(value)
-    except OverflowError:
-        raise InputError(f"{name}: got a number too large for a float, allowed is a number from 0 to 1") from None
-    if not 0 <= number <= 1:
-        raise InputError(f"{name}: got {number:g}, allowed is a number from 0 to 1")
-    return number
-
-
-def _settings(name: str, value: Any, count: int) -> NDArray[np.float64]:
-    """One float64 a sample, from a number or a sequence of them."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return np.full(count, _number(name, value))
-    if is_tensor(value) or isinstance(value, np.ndarray):
-        if value.ndim > 1:
-            shape = tuple(value.shape)
-            raise InputError(f"{name}: got shape {shape}, allowed is one number or one an image, {(count,)}")
-        value = value.tolist() if is_tensor(value) else value[()] if value.ndim == 0 else list(value)
-    if not isinstance(value, (list, tuple)):
-        return np.full(count, _number(name, value))
-    if len(value) != count:
-        raise InputError(f"{name}: got {len(value)} values for {count} images, allowed is one number or one an image")
-    return np.array([_number(f"{name}[{n}]", one) for n, one in enumerate(value)])

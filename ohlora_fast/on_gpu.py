@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from ohlora_fast.ops import ombre_custom_op  # noqa: F401 - registers the operation
 from ohlora_fast.ops.overlap import overlapped
+from ohlora_fast.ops.work import Work
 from ohlora_fast.student.cuda_engine import LARGEST, CudaEngine
 
 Array = np.ndarray[Any, Any]
+Form = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From photos, their maps and packed settings to dyed photos."""
 
 CHUNK_BYTES = 64 * 2**20
 """Of the photos that are copied at once: some 3 ms of a PCIe 4 link, beside which a launch takes no time."""
 
 
-def dye_tensors(engine: CudaEngine, photos: Tensor, settings: Tensor) -> tuple[Tensor, Tensor]:
-    """Find the hair and dye it, without waiting for the GPU.
+def form_of(work: Work, refine: bool) -> Form:
+    """A way of dyeing, in its quickest form for a GPU; with `refine` by maps that are refined before it."""
+    form = work.form("auto")
+    if not refine:
+        return form
+    from ohlora_fast.kernels.refine import refined
+
+    return lambda photos, maps, settings: form(photos, refined(photos, maps), settings)
+
+
+def dye_tensors(engine: CudaEngine, photos: Tensor, form: Form, settings: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the hair and dye it, without waiting for the GPU, unless the form does (the natural one, for its plan).
 
     Args:
         engine: on whose GPU all lies.
         photos: uint8 (N, 3 or 4, H, W), of any strides.
-        settings: float64 (N, 5), as of `ohlora_fast.ombre.pack`.
+        form: as of `form_of`.
+        settings: float64 (N, …), as `Work.packed` gives them.
 
     Returns:
         The dyed photos, and for each whether it has a row of hair, (N,): one that has none is a copy.
@@ -34,17 +46,16 @@ def dye_tensors(engine: CudaEngine, photos: Tensor, settings: Tensor) -> tuple[T
 
     maps = engine.maps(photos)
     found = hair_extents(maps, *photos.shape[2:])[:, 0] > 0
-    return torch.ops.ohlora_fast.ombre(photos, maps * found[:, None, None], settings), found
+    return form(photos, maps * found[:, None, None], settings), found
 
 
-def dye_arrays(engine: CudaEngine, photos: Array, settings: Array) -> tuple[Array, Array]:
+def dye_arrays(engine: CudaEngine, photos: Array, form: Form, settings: Tensor) -> tuple[Array, Array]:
     """As `dye_tensors`, for arrays (N, H, W, 3 or 4): copies overlap with the work."""
-    packed = torch.from_numpy(settings).to(engine.device)
     dyed, found = np.empty_like(photos), np.empty(len(photos), bool)
     parts = iter(list(chunks(photos)))
 
     def work(part: Tensor) -> tuple[Tensor, Tensor]:
-        result, hair = dye_tensors(engine, part.permute(0, 3, 1, 2), packed[next(parts)])
+        result, hair = dye_tensors(engine, part.permute(0, 3, 1, 2), form, settings[next(parts)])
         return result.permute(0, 2, 3, 1), hair
 
     results = overlapped((np.ascontiguousarray(photos[part]) for part in chunks(photos)), work, engine.device)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ohlora_fast.ombre import as_batch, as_maps, check_alike, check_threads
-from ohlora_fast.ops.ombre_op import backend_problem, is_tensor
-from ohlora_fast.ops.refine_op import refine_cpp, refine_numpy
+from ohlora_fast.arguments import as_batch, as_maps, check_alike, check_threads
+from ohlora_fast.ops.ombre_op import backend_problem, is_tensor, pack_settings
+from ohlora_fast.ops.refine_op import ombre_refined_cpp, ombre_refined_numpy, refine_cpp, refine_numpy
+from ohlora_fast.ops.work import Work
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import squash, unsquash
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LARGE = 2 * SIZE
 """From this shorter side on, a value of the student's map stands for two by two pixels and more, and refining shows."""
@@ -65,13 +69,17 @@ def _of_arrays(photos: Any, maps: Any, threads: int | None) -> Any:
     count, height, width = photos.shape[:3]
     prob = unsquash(maps, height, width, threads)
     prob = prob if len(prob) == count else np.repeat(prob, count, axis=0)
-    grid = maps if maps.shape[1:] == (SIZE, SIZE) else unsquash(maps, SIZE, SIZE, threads)
-    guide = squash(photos, threads)
     if backend_problem("cpp") is None:
-        refine_cpp(photos, guide, grid, prob, threads=threads)
+        refine_cpp(photos, *_grid(photos, maps, threads), prob, threads=threads)
     else:
-        refine_numpy(photos, guide, grid, prob)
+        refine_numpy(photos, *_grid(photos, maps), prob)
     return prob
+
+
+def _grid(photos: Any, maps: Any, threads: int | None = None) -> tuple[Any, Any]:
+    """Photos and maps on the grid where they are compared."""
+    grid = maps if maps.shape[1:] == (SIZE, SIZE) else unsquash(maps, SIZE, SIZE, threads)
+    return squash(photos, threads), grid
 
 
 def _of_tensors(photos: Any, maps: Any, threads: int | None) -> Any:
@@ -83,3 +91,55 @@ def _of_tensors(photos: Any, maps: Any, threads: int | None) -> Any:
         return refined(photos, maps)
     pixels = photos[:, :3].float().round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     return torch.from_numpy(_of_arrays(pixels, maps.cpu().numpy(), threads)).to(photos.device)
+
+
+def refined_work(*settings: Any) -> Work:
+    """The ombre by refined maps, with settings as of `ohlora_fast.ops.ombre_op.pack_settings`, in all its forms."""
+    packed = pack_settings(*settings)
+    return Work(
+        name="refining",
+        numpy=lambda images, maps: ombre_refined_numpy(images, *_grid(images, maps), maps, packed),
+        cpp=lambda images, maps, threads: ombre_refined_cpp(
+            images, *_grid(images, maps, threads), maps, packed, threads
+        ),
+        packed=lambda: packed,
+        forms={
+            "auto": ("ohlora_fast.refine", "ombre_refined"),
+            "torch": ("ohlora_fast.refine", "ombre_refined_torch"),
+            "triton": ("ohlora_fast.kernels.ombre", "ombre_refined_triton"),
+        },
+    )
+
+
+def ombre_refined(image: Tensor, prob: Tensor, settings: Tensor) -> Tensor:
+    """Dye a batch of tensors by refined maps, in the quickest way there is; arguments as of `ombre_refined_torch`."""
+    if not image.requires_grad and image.device.type == "cuda":
+        from ohlora_fast.kernels.ombre import ombre_refined_triton
+
+        return ombre_refined_triton(image, prob, settings)
+    bytes_here = str(image.dtype) == "torch.uint8" and image.device.type == "cpu"
+    if not bytes_here or backend_problem("cpp") is not None:
+        return ombre_refined_torch(image, prob, settings)
+    import torch
+
+    from ohlora_fast.ops.ombre_custom_op import layout_of
+
+    threads = torch.get_num_threads()
+    pixels, maps = np.ascontiguousarray(image.permute(0, 2, 3, 1).numpy()), prob.numpy()
+    dyed = ombre_refined_cpp(pixels, *_grid(pixels, maps, threads), maps, settings.numpy(), threads)
+    return torch.from_numpy(dyed).permute(0, 3, 1, 2).contiguous(memory_format=layout_of(image))
+
+
+def ombre_refined_torch(image: Tensor, prob: Tensor, settings: Tensor) -> Tensor:
+    """Dye a batch of tensors on their device by refined maps, with gradients of the image.
+
+    Args:
+        image, settings: as of :func:`ohlora_fast.ops.ombre_torch.ombre_torch`.
+        prob: float32 (M, h, w) in [0, 1], where M is N or 1, without gradients.
+
+    Returns:
+        Shape and dtype of the image.
+    """
+    from ohlora_fast.ops.ombre_torch import ombre_torch
+
+    return ombre_torch(image, _of_tensors(image.detach(), prob, None), settings, extent_of=prob)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union, overload
 
 import numpy as np
 
+from ohlora_fast.arguments import as_batch, as_settings, check_threads
 from ohlora_fast.errors import InputError, NoHairWarning
-from ohlora_fast.ombre import Ombre, apply_ombre, as_batch, check_threads, has_hair, pack
+from ohlora_fast.ombre import Ombre, apply_ombre, has_hair, make_work
 from ohlora_fast.ops.ombre_op import is_tensor
 from ohlora_fast.refine import refine_map
 from ohlora_fast.student import SIZE
@@ -190,24 +191,24 @@ class HairStylist:
     ) -> tuple[Any, list[int]]:
         """Dye one photo or batch; also tell which of its photos have no hair row, and so stay as they are."""
         photos, single = open_photos(image)
-        color, height, grad_height = parameters
-        fine = refine or tiles
-        if self._runs_on_gpu(photos) and method == "seed" and not fine:
-            dyed, bald = self._dye_on_gpu(photos, pack(color, height, grad_height, len(photos)))
-            return (dyed[0] if single else dyed), bald
-        maps = self._prob(photos, refine, tiles) if fine else self._maps(photos)
-        dyed, bald = self._dye_by_maps(photos, maps, parameters, method)
+        if tiles:
+            maps = self._prob(photos, refine, tiles)
+            dyed, bald = self._dye_by_maps(photos, maps, parameters, method)
+        elif self._runs_on_gpu(photos):
+            dyed, bald = self._dye_on_gpu(photos, parameters, method, refine)
+        else:
+            dyed, bald = self._dye_by_maps(photos, self._maps(photos), parameters, method, refine)
         return (dyed[0] if single else dyed), bald
 
     @overload
     def dye_by_map(
         self, image: Source, prob: Any, color: Parameter = ..., ombre_height: Parameter = ...,
-        ombre_grad_height: Parameter = ..., *, method: str | NaturalDye = ...,
+        ombre_grad_height: Parameter = ..., *, method: str | NaturalDye = ..., refine: bool = ...,
     ) -> Array: ...  # fmt: skip
     @overload
     def dye_by_map(
         self, image: Tensor, prob: Any, color: Parameter = ..., ombre_height: Parameter = ...,
-        ombre_grad_height: Parameter = ..., *, method: str | NaturalDye = ...,
+        ombre_grad_height: Parameter = ..., *, method: str | NaturalDye = ..., refine: bool = ...,
     ) -> Tensor: ...  # fmt: skip
     def dye_by_map(
         self,
@@ -218,6 +219,7 @@ class HairStylist:
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
         *,
         method: str | NaturalDye = "seed",
+        refine: bool = False,
     ) -> Any:
         """As `dye`, of one photo or batch whose maps `segment_map` has given: the student runs once for both.
 
@@ -228,15 +230,15 @@ class HairStylist:
         True
         """
         photos, single = open_photos(image)
-        dyed, bald = self._dye_by_maps(photos, prob, (color, ombre_height, ombre_grad_height), method)
+        dyed, bald = self._dye_by_maps(photos, prob, (color, ombre_height, ombre_grad_height), method, refine)
         warn_bald(bald, single)
         return dyed[0] if single else dyed
 
     def _dye_by_maps(
-        self, photos: Any, maps: Any, parameters: Sequence[Any], method: str | NaturalDye
+        self, photos: Any, maps: Any, parameters: Sequence[Any], method: str | NaturalDye, refine: bool = False
     ) -> tuple[Any, list[int]]:
         color, height, grad_height = parameters
-        dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads, method=method)
+        dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads, method=method, refine=refine)
         size = photos.shape[1:3] if isinstance(photos, np.ndarray) else photos.shape[-2:]
         bald = [index for index, found in enumerate(has_hair(maps, tuple(size), self.threads)) if not found]
         if bald:
@@ -250,19 +252,25 @@ class HairStylist:
         on_it = not isinstance(photos, np.ndarray) and str(photos.device) == self.engine.device
         return isinstance(photos, np.ndarray) or (on_it and str(photos.dtype) == "torch.uint8")
 
-    def _dye_on_gpu(self, photos: Any, settings: Array) -> tuple[Any, list[int]]:
+    def _dye_on_gpu(
+        self, photos: Any, parameters: Sequence[Any], method: str | NaturalDye, refine: bool
+    ) -> tuple[Any, list[int]]:
         import torch
 
-        from ohlora_fast.on_gpu import dye_arrays, dye_tensors
+        from ohlora_fast.on_gpu import dye_arrays, dye_tensors, form_of
 
         engine: Any = self.engine
+        color, height, grad_height = (
+            as_settings(name, value, len(photos)) for name, value in zip(NAMES, parameters, strict=True)
+        )
+        work = make_work(method, (color, height, grad_height), refine)
+        form, packed = form_of(work, refine and method != "seed"), torch.from_numpy(work.packed()).to(engine.device)
         dyed: Any
         found: Any
         if isinstance(photos, np.ndarray):
-            dyed, found = dye_arrays(engine, photos, settings)
+            dyed, found = dye_arrays(engine, photos, form, packed)
         else:
-            packed = torch.from_numpy(settings).to(photos.device)
-            dyed, found = dye_tensors(engine, photos, packed)
+            dyed, found = dye_tensors(engine, photos, form, packed)
             found = found.cpu().numpy()
         return dyed, np.flatnonzero(~found).tolist()
 

@@ -35,7 +35,9 @@ def test_segment_and_dye_refine_the_students_map(stylist, astronaut, hair):
     assert refined.min() >= 0
     assert refined.max() <= 1
     np.testing.assert_array_equal(stylist.segment(astronaut, refine=True), refined)
-    np.testing.assert_array_equal(stylist.dye(astronaut, 0.9, refine=True), apply_ombre(astronaut, refined, 0.9))
+    np.testing.assert_array_equal(
+        stylist.dye(astronaut, 0.9, refine=True), apply_ombre(astronaut, hair, 0.9, refine=True)
+    )
     np.testing.assert_array_equal(
         stylist.dye(astronaut, 0.9, method="natural", refine=True),
         apply_ombre(astronaut, refined, 0.9, method="natural"),

@@ -21,7 +21,7 @@ from ohlora_fast.batch.together import Together
 from ohlora_fast.errors import InputError, NoHairWarning
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
-from ohlora_fast.refine import wants_refining
+from ohlora_fast.refine import refine_map, wants_refining
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import unsquash
 from ohlora_fast.stylist import HairStylist
@@ -101,15 +101,16 @@ class Dyer:
             return [(self._dyed(pixels, settings), photo)]
         height, width = photo.size or pixels.shape[:2]
         refine, tiles = self._fine(pixels)
-        if refine or tiles:
-            prob = full = stylist.segment(pixels, refine=refine, tiles=tiles)
+        if tiles:
+            prob = full = stylist.segment(pixels, refine=refine, tiles=True)
+            refine = False
         else:
             prob = stylist.segment_map(pixels)
-            full = unsquash(prob, height, width, self.threads)
+            full = refine_map(pixels, prob, self.threads) if refine else unsquash(prob, height, width, self.threads)
         mask = mask_pixels(full, recipe.binary)
         made: dict[str, tuple[Any, Photo | None]] = {"mask": (mask, None)}
         if "dyed" in recipe.save:
-            made["dyed"] = stylist.dye_by_map(pixels, prob, *settings, method=recipe.method), photo
+            made["dyed"] = stylist.dye_by_map(pixels, prob, *settings, method=recipe.method, refine=refine), photo
         if "overlay" in recipe.save:
             made["overlay"] = overlay_pixels(pixels, mask), photo
         return [made[kind] for kind in recipe.save]

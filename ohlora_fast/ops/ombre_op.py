@@ -121,19 +121,6 @@ def pack_settings(
     return np.column_stack([hue_colors(color), height, grad_height])
 
 
-def _gradient_rows(top: int, bottom: int, height: float, grad_height: float) -> tuple[int, int]:
-    grad_top = int(top + (bottom - top) * (1.0 - height))
-    return grad_top, int(grad_top + (bottom - grad_top) * grad_height)
-
-
-def _alpha_numpy(prob: NDArray[np.float32], height: int, width: int) -> NDArray[np.float64]:
-    """Opacity on the scale of 0 to 255, before the gradient."""
-    import cv2
-
-    resized = cv2.resize(prob * np.float32(255), (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(4.0 * resized.astype(np.float64) - 765.0, 0.0, 255.0)
-
-
 def _extent(alpha: NDArray[np.float64]) -> tuple[int, int]:
     rows = np.flatnonzero(alpha.max(axis=1) >= HAIR_ALPHA)
     return (int(rows[0]), int(rows[-1])) if rows.size else (-1, -1)
@@ -159,21 +146,41 @@ def ombre_numpy(
         uint8, shape of the image.
     """
     out = image.copy()
-    rows, columns = image.shape[1:3]
-    for n, hue in enumerate(hue_colors(color)):
-        alpha = _alpha_numpy(prob[n if len(prob) > 1 else 0], rows, columns)
-        top, bottom = _extent(alpha)
-        if top >= 0:
-            grad_top, grad_bottom = _gradient_rows(top, bottom, height[n], grad_height[n])
-            weight = np.ones(rows)
-            weight[:grad_top] = 0.0
-            weight[grad_top:grad_bottom] = np.arange(grad_bottom - grad_top) / max(grad_bottom - grad_top, 1)
-            alpha *= weight[:, None]
-        alpha = (alpha / 255.0)[:, :, None]
-        rgb = image[n, :, :, :3]
-        dyed = np.clip(1.35 * rgb + 0.25 * hue - 38.25, 0.0, 255.0).astype(np.uint8)
-        out[n, :, :, :3] = ((1.0 - alpha) * rgb + alpha * dyed).astype(np.uint8)
+    for n, settings in enumerate(pack_settings(color, height, grad_height)):
+        alpha = opacity_of(resized_numpy(prob[n if len(prob) > 1 else 0], *image.shape[1:3]))
+        blend_numpy(out[n, :, :, :3], alpha * row_weights(alpha, *settings[3:])[:, None], settings[:3])
     return out
+
+
+def resized_numpy(prob: NDArray[np.float32], height: int, width: int) -> NDArray[np.float32]:
+    """A map (h, w) at another size, on the scale of 0 to 255, which cubic interpolation may leave."""
+    import cv2
+
+    return cv2.resize(prob * np.float32(255), (width, height), interpolation=cv2.INTER_CUBIC).reshape(height, width)
+
+
+def opacity_of(resized: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The opacity before the gradient, like the map on the scale of 0 to 255."""
+    return np.clip(4.0 * resized.astype(np.float64) - 765.0, 0.0, 255.0)
+
+
+def row_weights(alpha: NDArray[np.float64], height: float, grad_height: float) -> NDArray[np.float64]:
+    """The gradient's weights (H,) of the rows of an opacity, all 1 where none is a hair row."""
+    top, bottom = _extent(alpha)
+    weight = np.ones(len(alpha))
+    if top >= 0:
+        grad_top = int(top + (bottom - top) * (1.0 - height))
+        grad_bottom = int(grad_top + (bottom - grad_top) * grad_height)
+        weight[:grad_top] = 0.0
+        weight[grad_top:grad_bottom] = np.arange(grad_bottom - grad_top) / max(grad_bottom - grad_top, 1)
+    return weight
+
+
+def blend_numpy(rgb: NDArray[np.uint8], alpha: NDArray[np.float64], hue: NDArray[np.float64]) -> None:
+    """Dye pixels (H, W, 3) in place, at an opacity (H, W) from 0 to 255."""
+    alpha = (alpha / 255.0)[:, :, None]
+    dyed = np.clip(1.35 * rgb + 0.25 * hue - 38.25, 0.0, 255.0).astype(np.uint8)
+    rgb[:] = ((1.0 - alpha) * rgb + alpha * dyed).astype(np.uint8)
 
 
 def cpu_threads(wanted: int | None) -> int:
@@ -215,7 +222,7 @@ def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int |
         from ohlora_fast import _core
 
         return _core.hair_rows(prob, height, width, cpu_threads(threads))
-    return np.array([_extent(_alpha_numpy(one, height, width)) for one in prob], np.int32).reshape(-1, 2)
+    return np.array([_extent(opacity_of(resized_numpy(one, height, width))) for one in prob], np.int32).reshape(-1, 2)
 
 
 def is_tensor(value: Any) -> bool:

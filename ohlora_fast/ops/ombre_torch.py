@@ -76,7 +76,9 @@ def _row_weights(alpha: torch.Tensor, height: torch.Tensor, grad_height: torch.T
     return torch.where(hair.any(dim=1, keepdim=True), weight, 1.0)
 
 
-def ombre_torch(image: torch.Tensor, prob: torch.Tensor, settings: torch.Tensor) -> torch.Tensor:
+def ombre_torch(
+    image: torch.Tensor, prob: torch.Tensor, settings: torch.Tensor, extent_of: torch.Tensor | None = None
+) -> torch.Tensor:
     """Dye a batch of tensors on their device.
 
     Args:
@@ -85,6 +87,7 @@ def ombre_torch(image: torch.Tensor, prob: torch.Tensor, settings: torch.Tensor)
         prob: floating point (M, h, w) in [0, 1], where M is N or 1.
         settings: float64 (N, 5), as of :func:`ohlora_fast.ops.ombre_op.pack_settings`: on the same device, or on the
             CPU for one that lacks float64.
+        extent_of: a map whose hair rows count instead of the map's own, (M, h, w).
 
     Returns:
         Shape and dtype of the image.
@@ -100,6 +103,8 @@ def ombre_torch(image: torch.Tensor, prob: torch.Tensor, settings: torch.Tensor)
         # Float64 decides truncations as the reference does; mps has none.
         work = torch.float32 if image.device.type == "mps" else torch.float64
     alpha, weight = _opacity(image, prob, settings, work)
+    if extent_of is not None:
+        _, weight = _opacity(image, extent_of, settings, work)
     alpha = (alpha * weight[:, :, None] / 255.0)[:, None]
     rgb = image[:, :3]
     hue = settings[:, :3, None, None]

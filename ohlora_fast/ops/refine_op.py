@@ -8,8 +8,8 @@ finer than a window, with the means over windows written as mean():
     q = p + min(1, DOUBT · p · (1 − p)) · clip(mean(slopes)·(pixel − mean(colours)), −1, 1),    clipped to [0, 1].
 
 Where the map is flat, the slopes are zero; where it is sure, the photo counts for little: a bright strand in dark hair
-stays hair. So q is at most (1 + DOUBT) · p: where there is next to no hair, nobody need look. Slopes and offset, four small planes, are stretched bilinearly to the photo; nothing else of full size is
-made.
+stays hair. So q is at most (1 + DOUBT) · p: where there is next to no hair, nobody need look. Slopes and offset, four
+small planes, are stretched bilinearly to the photo; nothing else of full size is made.
 
 Everything here trusts its arguments; :func:`ohlora_fast.refine.refine_map` checks them:
 
@@ -19,6 +19,9 @@ Everything here trusts its arguments; :func:`ohlora_fast.refine.refine_map` chec
 - prob: float32 (N, H, W), the maps at the photos' size. It is changed.
 
 The compiled form differs from the reference by at most `TOLERANCE`; so does Triton's.
+
+An ombre of refined maps takes its hair rows, and so its gradient, from the maps as they come: refining changes how much
+dye a pixel takes, not where the colour begins. The compiled form refines row by row while it dyes.
 
 Example:
     >>> photo = np.zeros((1, 8, 8, 3), np.uint8)
@@ -36,12 +39,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .ombre_op import cpu_threads
+from .ombre_op import blend_numpy, cpu_threads, opacity_of, resized_numpy, row_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["DOUBT", "EPS", "RADIUS", "TOLERANCE", "refine_cpp", "refine_numpy"]
+__all__ = [
+    "DOUBT",
+    "EPS",
+    "RADIUS",
+    "TOLERANCE",
+    "ombre_refined_cpp",
+    "ombre_refined_numpy",
+    "refine_cpp",
+    "refine_numpy",
+]
 
 RADIUS = 4
 """Of a window, in cells of the grid: 9×9."""
@@ -114,3 +126,49 @@ def refine_cpp(
     if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
         image = np.ascontiguousarray(image)
     _core.refine(image, guide, maps, radius, eps, DOUBT, prob, cpu_threads(threads))
+
+
+def ombre_refined_numpy(
+    image: NDArray[np.uint8],
+    guide: NDArray[np.uint8],
+    maps: NDArray[np.float32],
+    prob: NDArray[np.float32],
+    settings: NDArray[np.float64],
+) -> NDArray[np.uint8]:
+    """Dye a batch by refined maps, the plain way.
+
+    Args:
+        image, guide, maps: as above.
+        prob: float32 (M, h, w) in [0, 1], where M is N or 1, the maps as they come.
+        settings: float64 (N, 5), as of `ohlora_fast.ops.ombre_op.pack_settings`.
+
+    Returns:
+        uint8, shape of the image.
+    """
+    out = image.copy()
+    for n, one in enumerate(settings):
+        resized = resized_numpy(prob[n if len(prob) > 1 else 0], *image.shape[1:3])
+        weight = row_weights(opacity_of(resized), *one[3:])
+        refined = np.clip(resized * np.float32(1 / 255), 0, 1)
+        refine_numpy(image[n, None], guide[n, None], maps[n if len(maps) > 1 else 0, None], refined[None])
+        blend_numpy(out[n, :, :, :3], opacity_of(refined * np.float32(255)) * weight[:, None], one[:3])
+    return out
+
+
+def ombre_refined_cpp(
+    image: NDArray[np.uint8],
+    guide: NDArray[np.uint8],
+    maps: NDArray[np.float32],
+    prob: NDArray[np.float32],
+    settings: NDArray[np.float64],
+    threads: int | None = None,
+) -> NDArray[np.uint8]:
+    """Dye a batch with the compiled kernel; arguments and result as of :func:`ombre_refined_numpy`."""
+    from ohlora_fast import _core
+
+    if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
+        image = np.ascontiguousarray(image)
+    hue, height, grad_height = settings[:, :3].astype(np.uint8), settings[:, 3], settings[:, 4]
+    return _core.ombre_refined(
+        image, prob, hue, height, grad_height, guide, maps, RADIUS, EPS, DOUBT, cpu_threads(threads)
+    )

@@ -15,12 +15,14 @@ class Work:
     """A way of dyeing, with its settings.
 
     Attributes:
+        name: what stands for it in messages.
         numpy: (images, maps) → dyed images, arrays.
         cpp: (images, maps, threads) → the same, compiled.
         packed: gives the settings as the one float64 array that operations on tensors take.
         forms: backend → module and name of what takes (images, maps, packed settings) as tensors.
     """
 
+    name: str
     numpy: Callable[[Any, Any], Any]
     cpp: Callable[[Any, Any, int | None], Any]
     packed: Callable[[], Any]
@@ -30,7 +32,7 @@ class Work:
         """Import a form for tensors.
 
         Example:
-            >>> work = Work(None, None, None, {"torch": ("math", "hypot")})
+            >>> work = Work("hypotenuse", None, None, None, {"torch": ("math", "hypot")})
             >>> work.form("torch")(3, 4)
             5.0
         """

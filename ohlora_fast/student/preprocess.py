@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from ohlora_fast.arguments import MAX_SIDE, as_batch, check_threads
 from ohlora_fast.errors import InputError
-from ohlora_fast.ombre import MAX_SIDE, as_batch, check_threads
 from ohlora_fast.ops.ombre_op import backend_problem, cpu_threads
 from ohlora_fast.student import SIZE
 
