@@ -11,7 +11,9 @@
 namespace ohlora {
 namespace {
 
-constexpr int kBandRows = 8;  // of a task: with fewer, waking a thread costs more than it saves
+// Of a task, whatever the number of threads, on which results do not depend. Sums down windows go on from row to row
+// within a task: with fewer rows, too many begin anew; with more, rounding adds up.
+constexpr int kBandRows = 16;
 
 int clamped(int value, int size) { return std::min(std::max(value, 0), size - 1); }
 
@@ -19,65 +21,74 @@ int clamped(int value, int size) { return std::min(std::max(value, 0), size - 1)
 class PaddedRows {
 public:
     PaddedRows(int height, int width, int planes, int radius)
-        : height_(height), width_(width), planes_(planes), radius_(radius),
-          values_(static_cast<std::size_t>(height) * planes * (width + 2 * radius)) {}
+        : height_(height), width_(width), planes_(planes), radius_(radius), pitch_(width + 2 * radius),
+          values_(static_cast<std::size_t>(height) * planes * pitch_) {}
 
-    float* plane(int y, int i) {
-        return values_.data() + (static_cast<std::size_t>(y) * planes_ + i) * (width_ + 2 * radius_) + radius_;
-    }
+    int pitch() const { return pitch_; }
+    // Without its replicated values.
+    float* plane(int y, int i) { return row(y) + i * pitch_ + radius_; }
     void pad(int y) {
         for (int i = 0; i < planes_; ++i) {
-            float* const row = plane(y, i);
-            std::fill_n(row - radius_, radius_, row[0]);
-            std::fill_n(row + width_, radius_, row[width_ - 1]);
+            float* const values = plane(y, i);
+            std::fill_n(values - radius_, radius_, values[0]);
+            std::fill_n(values + width_, radius_, values[width_ - 1]);
         }
     }
-    // `rows` keeps the pointers.
-    Window around(int y, std::vector<const float*>& rows) {
-        rows.resize(static_cast<std::size_t>(2) * radius_ + 1);
-        for (int k = 0; k <= 2 * radius_; ++k) rows[k] = plane(clamped(y + k - radius_, height_), 0) - radius_;
-        return {rows.data(), width_, radius_};
+    // Moves sums down windows, which begin as zeros, to the window around row y: from that around y − 1, or to the first.
+    template <typename Add>
+    void move_to(int y, bool first, Add add, float* sums) {
+        for (int k = first ? -radius_ : radius_; k <= radius_; ++k) add(row(y + k), pitch_, 1.0f, sums);
+        if (!first) add(row(y - 1 - radius_), pitch_, -1.0f, sums);
     }
 
 private:
-    int height_, width_, planes_, radius_;
+    // Replicated above and below.
+    float* row(int y) { return values_.data() + static_cast<std::size_t>(clamped(y, height_)) * planes_ * pitch_; }
+
+    int height_, width_, planes_, radius_, pitch_;
     std::vector<float> values_;
 };
 
-// Calls body(slot, y) for each row.
+// Calls body(begin, end) for bands of rows.
 template <typename Body>
-void for_rows(int height, int threads, const Body& body) {
+void for_bands(int height, int threads, const Body& body) {
     const int bands = (height + kBandRows - 1) / kBandRows;
-    parallel_for(bands, threads, [&](int slot, int band) {
-        for (int y = band * kBandRows; y < std::min(height, (band + 1) * kBandRows); ++y) body(slot, y);
+    parallel_for(bands, threads, [&](int, int band) {
+        body(band * kBandRows, std::min(height, (band + 1) * kBandRows));
     });
 }
 
 // The planes of a grid.
 std::vector<float> coefficients(const Grid& grid, int threads, const RefineRows& rows) {
-    const int height = grid.maps.height, width = grid.maps.width, radius = grid.radius, pitch = width + 2 * radius;
-    const std::size_t row_size = static_cast<std::size_t>(width), planes = kPlanes * row_size;
-    PaddedRows given(height, width, kPlanes, radius), slopes(height, width, 3, radius);
-    std::vector<float> means(3 * row_size * height), found(planes * height);
-    for_rows(height, threads, [&](int, int y) {
-        for (int x = 0; x < width; ++x)
-            for (int c = 0; c < 3; ++c)
-                given.plane(y, c)[x] = static_cast<float>(grid.guide[(y * row_size + x) * 3 + c]) * (1.0f / 255.0f);
-        std::copy_n(grid.maps.data + y * row_size, width, given.plane(y, 3));
-        given.pad(y);
+    const int height = grid.maps.height, width = grid.maps.width, radius = grid.radius;
+    const std::size_t row_size = static_cast<std::size_t>(width);
+    PaddedRows given(height, width, kPlanes, radius), slopes(height, width, kColors, radius);
+    const std::size_t pitch = static_cast<std::size_t>(given.pitch());
+    std::vector<float> means(kColors * row_size * height), found(kPlanes * row_size * height);
+    for_bands(height, threads, [&](int begin, int end) {
+        for (int y = begin; y < end; ++y) {
+            for (int c = 0; c < kColors; ++c)
+                for (int x = 0; x < width; ++x)
+                    given.plane(y, c)[x] = static_cast<float>(grid.guide[(y * row_size + x) * 3 + c]) * (1.0f / 255.0f);
+            std::copy_n(grid.maps.data + y * row_size, width, given.plane(y, 3));
+            given.pad(y);
+        }
     });
-    for_rows(height, threads, [&](int, int y) {
-        std::vector<const float*> pointers;
-        std::vector<float> scratch(static_cast<std::size_t>(13) * pitch), made(3 * row_size);
-        rows.fit(given.around(y, pointers), grid.eps, scratch.data(), made.data(), means.data() + 3 * row_size * y);
-        for (int i = 0; i < 3; ++i) std::copy_n(made.data() + i * row_size, width, slopes.plane(y, i));
-        slopes.pad(y);
+    for_bands(height, threads, [&](int begin, int end) {
+        std::vector<float> sums(kSums * pitch);
+        for (int y = begin; y < end; ++y) {
+            given.move_to(y, y == begin, rows.sum_colors, sums.data());
+            rows.fit(sums.data(), width, radius, grid.eps, slopes.plane(y, 0), means.data() + kColors * row_size * y);
+            slopes.pad(y);
+        }
     });
-    for_rows(height, threads, [&](int, int y) {
-        std::vector<const float*> pointers;
-        std::vector<float> scratch(pitch);
-        rows.smooth(slopes.around(y, pointers), means.data() + 3 * row_size * y, scratch.data(),
-                    found.data() + planes * y);
+    for_bands(height, threads, [&](int begin, int end) {
+        std::vector<float> sums(kColors * pitch);
+        for (int y = begin; y < end; ++y) {
+            slopes.move_to(y, y == begin, rows.sum_slopes, sums.data());
+            rows.smooth(sums.data(), means.data() + kColors * row_size * y, width, radius,
+                        found.data() + kPlanes * row_size * y);
+        }
     });
     return found;
 }

@@ -9,11 +9,17 @@
 namespace ohlora {
 namespace {
 
-// Of a window: sums of the map, the colours, their products with the map, and those with each other.
-constexpr int kSums = 13;
-
 // Columns handled at once, in memory of known layout: the compiler would not see that planes do not overlap.
 constexpr int kBlock = 64;
+
+void add_scaled(const float* OHLORA_RESTRICT plane, float sign, int count, float* OHLORA_RESTRICT sums) {
+    for (int x = 0; x < count; ++x) sums[x] += sign * plane[x];
+}
+
+void add_product(const float* OHLORA_RESTRICT one, const float* OHLORA_RESTRICT other, float sign, int count,
+                 float* OHLORA_RESTRICT sums) {
+    for (int x = 0; x < count; ++x) sums[x] += sign * one[x] * other[x];
+}
 
 // out[x] = the sum of plane[x … x + 2·radius].
 void sum_across(const float* OHLORA_RESTRICT plane, int count, int radius, float* OHLORA_RESTRICT out) {
@@ -22,31 +28,15 @@ void sum_across(const float* OHLORA_RESTRICT plane, int count, int radius, float
         for (int x = 0; x < count; ++x) out[x] += plane[x + k];
 }
 
-// The sums down the window's rows at columns [begin, begin + count).
-void sum_down(const Window& window, int pitch, int begin, int count, float (*OHLORA_RESTRICT sums)[kBlock]) {
-    memset(sums, 0, sizeof(float) * kSums * kBlock);
-    for (int k = 0; k <= 2 * window.radius; ++k) {
-        const float* OHLORA_RESTRICT reds = window.rows[k] + begin;
-        const float* OHLORA_RESTRICT greens = reds + pitch;
-        const float* OHLORA_RESTRICT blues = greens + pitch;
-        const float* OHLORA_RESTRICT maps = blues + pitch;
-        for (int x = 0; x < count; ++x) {
-            const float red = reds[x], green = greens[x], blue = blues[x], map = maps[x];
-            sums[0][x] += map;
-            sums[1][x] += red;
-            sums[2][x] += green;
-            sums[3][x] += blue;
-            sums[4][x] += red * map;
-            sums[5][x] += green * map;
-            sums[6][x] += blue * map;
-            sums[7][x] += red * red;
-            sums[8][x] += red * green;
-            sums[9][x] += red * blue;
-            sums[10][x] += green * green;
-            sums[11][x] += green * blue;
-            sums[12][x] += blue * blue;
-        }
-    }
+void sum_colors(const float* row, int pitch, float sign, float* sums) {
+    for (int i = 0; i < kPlanes; ++i, sums += pitch) add_scaled(row + i * pitch, sign, pitch, sums);
+    for (int i = 0; i < kColors; ++i)
+        for (int j = i; j < kPlanes; ++j, sums += pitch)
+            add_product(row + i * pitch, row + j * pitch, sign, pitch, sums);
+}
+
+void sum_slopes(const float* row, int pitch, float sign, float* sums) {
+    for (int i = 0; i < kColors; ++i) add_scaled(row + i * pitch, sign, pitch, sums + i * pitch);
 }
 
 // Least squares with a penalty of eps on the slopes: (covariance + eps) · slopes = covariance with the map, by
@@ -54,12 +44,12 @@ void sum_down(const Window& window, int pitch, int begin, int count, float (*OHL
 void solve(const float (*OHLORA_RESTRICT sums)[kBlock], int count, float share, float eps,
            float (*OHLORA_RESTRICT slopes)[kBlock], float (*OHLORA_RESTRICT means)[kBlock]) {
     for (int x = 0; x < count; ++x) {
-        const float map = sums[0][x] * share, r = sums[1][x] * share, g = sums[2][x] * share, b = sums[3][x] * share;
-        const float rm = sums[4][x] * share - r * map, gm = sums[5][x] * share - g * map;
-        const float bm = sums[6][x] * share - b * map;
-        const float rr = sums[7][x] * share - r * r + eps, rg = sums[8][x] * share - r * g;
-        const float rb = sums[9][x] * share - r * b, gg = sums[10][x] * share - g * g + eps;
-        const float gb = sums[11][x] * share - g * b, bb = sums[12][x] * share - b * b + eps;
+        const float r = sums[0][x] * share, g = sums[1][x] * share, b = sums[2][x] * share, map = sums[3][x] * share;
+        const float rr = sums[4][x] * share - r * r + eps, rg = sums[5][x] * share - r * g;
+        const float rb = sums[6][x] * share - r * b, rm = sums[7][x] * share - r * map;
+        const float gg = sums[8][x] * share - g * g + eps, gb = sums[9][x] * share - g * b;
+        const float gm = sums[10][x] * share - g * map;
+        const float bb = sums[11][x] * share - b * b + eps, bm = sums[12][x] * share - b * map;
         const float g_r = rg / rr, b_r = rb / rr;
         const float gg_ = gg - g_r * rg, gb_ = gb - g_r * rb, gm_ = gm - g_r * rm;
         const float b_g = gb_ / gg_;
@@ -74,46 +64,34 @@ void solve(const float (*OHLORA_RESTRICT sums)[kBlock], int count, float share, 
     }
 }
 
-float share_of(const Window& window) {
-    const int side = 2 * window.radius + 1;
+float share_of(int radius) {
+    const int side = 2 * radius + 1;
     return 1.0f / static_cast<float>(side * side);
 }
 
-int block_at(int begin, int size) { return size - begin < kBlock ? size - begin : kBlock; }
-
-void fit(const Window& window, float eps, float* scratch, float* slopes, float* means) {
-    const int width = window.width, pitch = width + 2 * window.radius;
-    float sums[kSums][kBlock], slope[3][kBlock], mean[3][kBlock];
-    for (int begin = 0; begin < pitch; begin += kBlock) {
-        const int count = block_at(begin, pitch);
-        sum_down(window, pitch, begin, count, sums);
-        for (int i = 0; i < kSums; ++i) memcpy(scratch + i * pitch + begin, sums[i], sizeof(float) * count);
-    }
+void fit(const float* column_sums, int width, int radius, float eps, float* slopes, float* means) {
+    const int pitch = width + 2 * radius;
+    float sums[kSums][kBlock], slope[kColors][kBlock], mean[kColors][kBlock];
     for (int begin = 0; begin < width; begin += kBlock) {
-        const int count = block_at(begin, width);
-        for (int i = 0; i < kSums; ++i) sum_across(scratch + i * pitch + begin, count, window.radius, sums[i]);
-        solve(sums, count, share_of(window), eps, slope, mean);
-        for (int i = 0; i < 3; ++i) {
-            memcpy(slopes + i * width + begin, slope[i], sizeof(float) * count);
+        const int count = width - begin < kBlock ? width - begin : kBlock;
+        for (int i = 0; i < kSums; ++i) sum_across(column_sums + i * pitch + begin, count, radius, sums[i]);
+        solve(sums, count, share_of(radius), eps, slope, mean);
+        for (int i = 0; i < kColors; ++i) {
+            memcpy(slopes + i * pitch + begin, slope[i], sizeof(float) * count);
             memcpy(means + i * width + begin, mean[i], sizeof(float) * count);
         }
     }
 }
 
-void smooth(const Window& window, const float* means, float* OHLORA_RESTRICT scratch, float* out) {
-    const int width = window.width, pitch = width + 2 * window.radius;
-    const float share = share_of(window);
-    float* OHLORA_RESTRICT offset = out + 3 * width;
+void smooth(const float* column_sums, const float* means, int width, int radius, float* out) {
+    const int pitch = width + 2 * radius;
+    const float share = share_of(radius);
+    float* OHLORA_RESTRICT offset = out + kColors * width;
     memset(offset, 0, sizeof(float) * width);
-    for (int i = 0; i < 3; ++i) {
-        memset(scratch, 0, sizeof(float) * pitch);
-        for (int k = 0; k <= 2 * window.radius; ++k) {
-            const float* OHLORA_RESTRICT row = window.rows[k] + i * pitch;
-            for (int x = 0; x < pitch; ++x) scratch[x] += row[x];
-        }
+    for (int i = 0; i < kColors; ++i) {
         float* OHLORA_RESTRICT slope = out + i * width;
         const float* OHLORA_RESTRICT mean = means + i * width;
-        sum_across(scratch, width, window.radius, slope);
+        sum_across(column_sums + i * pitch, width, radius, slope);
         for (int x = 0; x < width; ++x) slope[x] *= share;
         for (int x = 0; x < width; ++x) offset[x] -= slope[x] * mean[x];
     }
@@ -158,6 +136,6 @@ void add(const DetailRow& row) { row.channels == 3 ? add_channels<3>(row) : add_
 
 }  // namespace
 
-extern const RefineRows OHLORA_OF_LEVEL(refine_rows) = {fit, smooth, stretch, add};
+extern const RefineRows OHLORA_OF_LEVEL(refine_rows) = {sum_colors, fit, sum_slopes, smooth, stretch, add};
 
 }  // namespace ohlora

@@ -5,15 +5,9 @@
 
 namespace ohlora {
 
-// The planes of a grid's row: red, green, blue, map.
-constexpr int kPlanes = 4;
-
-// The 2·radius + 1 rows of the grid around one of them. Each row holds its planes one after the other, and each plane is
-// widened by `radius` replicated values on either side.
-struct Window {
-    const float* const* rows;
-    int width, radius;
-};
+constexpr int kColors = 3;
+constexpr int kPlanes = 4;  // of a grid's row: red, green, blue, map
+constexpr int kSums = 13;   // of a window: of the planes, and of the colours' products with what follows them
 
 // Two taps of each output: source values first[x] and second[x], the second one weighted by weight[x].
 struct LinearTaps {
@@ -36,12 +30,15 @@ struct DetailRow {
 };
 
 struct RefineRows {
-    // Of a row's windows the slopes (3, width) of the map over the colours, and the mean colours (3, width). `scratch`
-    // has room for 13 · (width + 2 · radius) numbers.
-    void (*fit)(const Window& window, float eps, float* scratch, float* slopes, float* means);
+    // Sums down windows, made row by row: adds the terms of a row of the grid (kPlanes, pitch), or takes them away where
+    // `sign` is −1. The rows are widened by `radius` replicated values on either side: pitch = width + 2 · radius.
+    void (*sum_colors)(const float* row, int pitch, float sign, float* sums);  // (kSums, pitch)
+    // Of a row's windows the slopes (kColors, pitch) of the map over the colours, and the mean colours (kColors, width).
+    void (*fit)(const float* sums, int width, int radius, float eps, float* slopes, float* means);
+    // As sum_colors, of a row of slopes (kColors, pitch).
+    void (*sum_slopes)(const float* row, int pitch, float sign, float* sums);  // (kColors, pitch)
     // The means of the windows of slopes, and the offset that leaves a window of mean colour as it is: (4, width).
-    // `scratch` has room for width + 2 · radius numbers.
-    void (*smooth)(const Window& slopes, const float* means, float* scratch, float* out);
+    void (*smooth)(const float* sums, const float* means, int width, int radius, float* out);
     // A row of four planes, stretched.
     void (*stretch)(const float* source, int width, const LinearTaps& columns, float* out);
     // Adds to a row's probabilities what its pixels tell, and clips them.
