@@ -11,7 +11,7 @@ from ohlora_fast.benchmarks.bench_scaling import BY_BATCH, BY_SIZE
 from ohlora_fast.benchmarks.bench_teacher import BUNDLED, GROUP, LIMIT_S
 from ohlora_fast.benchmarks.result_file import value_of
 
-from ohlora_fast.distill.report import figure_class
+from ohlora_fast.distill.curves import figure_class
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -30,7 +30,7 @@ from ohlora_fast.benchmarks.run import machine, versions
 
 from ohlora_fast.batch.dyer import Dyer, checksums, collecting_warnings, open_source
 from ohlora_fast.batch.recipe import Recipe
-from ohlora_fast.distill.report import figure_class
+from ohlora_fast.distill.curves import figure_class
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.media.images import FORMATS

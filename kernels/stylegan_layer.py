@@ -51,6 +51,29 @@ def across(x, y, column, channel, height, width, channels):
 
 
 @triton.jit
+def rows_before(x, top, column, channel, height, width, channels, BLUR: tl.constexpr):
+    """What `row` takes in the first row of a strip."""
+    above = tl.zeros((column.shape[0], channel.shape[0]), tl.float32)
+    here = above
+    if BLUR:
+        above = across(x, top - 1, column, channel, height, width, channels)
+        here = across(x, top, column, channel, height, width, channels)
+    return above, here
+
+
+@triton.jit
+def row(x, y, above, here, column, channel, height, width, channels, BLUR: tl.constexpr):
+    """Row y, blurred or as it is; then what the next row takes: `across` of y and of y + 1 if blurred."""
+    if BLUR:
+        below = across(x, y + 1, column, channel, height, width, channels)
+        value = 0.0625 * (above + 2.0 * here + below)
+    else:
+        below = here
+        value = pixels(x, y, column, channel, height, width, channels)
+    return value, here, below
+
+
+@triton.jit
 def activated(value, noise, y, column, height, width, weight, bias):
     """leaky(value + noise · weight + bias) in row y."""
     inside = column < tl.where(y < height, width, 0)
@@ -87,20 +110,10 @@ def stats_kernel(
     start = of_channels(bias, channel, channels)
     mean = tl.zeros((COLUMNS, CHANNELS), tl.float32)
     squares = mean
-    above = mean
-    here = mean
-    if BLUR:
-        above = across(x, top - 1, column, channel, height, width, channels)
-        here = across(x, top, column, channel, height, width, channels)
+    above, here = rows_before(x, top, column, channel, height, width, channels, BLUR)
     for step in range(ROWS):
         y = top + step
-        if BLUR:
-            below = across(x, y + 1, column, channel, height, width, channels)
-            value = 0.0625 * (above + 2.0 * here + below)
-            above = here
-            here = below
-        else:
-            value = pixels(x, y, column, channel, height, width, channels)
+        value, above, here = row(x, y, above, here, column, channel, height, width, channels, BLUR)
         value = activated(value, noise, y, column, height, width, weight, start)
         there = column < tl.where(y < height, width, 0)
         delta = tl.where(there[:, None], value - mean, 0.0)
@@ -170,20 +183,10 @@ def apply_kernel(
     mean = of_channels(moments + sample * 2 * channels, channel, channels)[None, :]
     factor = of_channels(moments + (sample * 2 + 1) * channels, channel, channels)[None, :]
     shift = of_channels(style + (sample * 2 + 1) * channels, channel, channels)[None, :]
-    above = tl.zeros((COLUMNS, CHANNELS), tl.float32)
-    here = above
-    if BLUR:
-        above = across(x, top - 1, column, channel, height, width, channels)
-        here = across(x, top, column, channel, height, width, channels)
+    above, here = rows_before(x, top, column, channel, height, width, channels, BLUR)
     for step in range(ROWS):
         y = top + step
-        if BLUR:
-            below = across(x, y + 1, column, channel, height, width, channels)
-            value = 0.0625 * (above + 2.0 * here + below)
-            above = here
-            here = below
-        else:
-            value = pixels(x, y, column, channel, height, width, channels)
+        value, above, here = row(x, y, above, here, column, channel, height, width, channels, BLUR)
         value = activated(value, noise, y, column, height, width, weight, start)
         there = column < tl.where(y < height, width, 0)
         at = out + (y * width + column)[:, None] * channels + channel[None, :]

@@ -247,23 +247,24 @@ class Manifest:
 
     def waiting(self) -> Iterator[Task]:
         """Yield what this run has to do, in the order in which it was entered."""
+        columns = "source, kind, below, outputs, color, ombre_height, ombre_grad_height"
+        for _, source, kind, below, outputs, *settings in self._paged(columns, "waiting"):
+            yield Task(
+                _restored(source),
+                kind,
+                _restored(below),
+                tuple(json.loads(outputs)),
+                (settings[0], settings[1], settings[2]),
+            )
+
+    def _paged(self, columns: str, state: str) -> Iterator[tuple[Any, ...]]:
+        """Yield id and columns of this run's files in a state, in order; they may be changed meanwhile."""
         last = -1
-        while True:
-            rows = self._execute(
-                "SELECT id, source, kind, below, outputs, color, ombre_height, ombre_grad_height FROM files "
-                "WHERE id > ? AND run = ? AND state = 'waiting' ORDER BY id LIMIT ?",
-                last, self.run, PAGE,
-            ).fetchall()  # fmt: skip
-            if not rows:
-                return
-            for _, source, kind, below, outputs, *settings in rows:
-                yield Task(
-                    _restored(source),
-                    kind,
-                    _restored(below),
-                    tuple(json.loads(outputs)),
-                    (settings[0], settings[1], settings[2]),
-                )
+        while rows := self._execute(
+            f"SELECT id, {columns} FROM files WHERE id > ? AND run = ? AND state = ? ORDER BY id LIMIT ?",
+            last, self.run, state, PAGE,
+        ).fetchall():  # fmt: skip
+            yield from rows
             last = rows[-1][0]
 
     def record(self, results: Sequence[Result]) -> None:
@@ -317,19 +318,9 @@ class Manifest:
 
     def recheck(self, is_whole: Callable[[tuple[str, ...], tuple[str, ...]], bool]) -> None:
         """Let wait again what is done, but whose outputs, given with their checksums, are not whole."""
-        last = -1
-        while True:
-            rows = self._execute(
-                "SELECT id, outputs, checksums FROM files WHERE id > ? AND run = ? AND state = 'done' "
-                "ORDER BY id LIMIT ?",
-                last, self.run, PAGE,
-            ).fetchall()  # fmt: skip
-            if not rows:
-                return
-            for number, outputs, sums in rows:
-                if not is_whole(tuple(json.loads(outputs)), tuple(sums.split())):
-                    self._execute("UPDATE files SET state = 'waiting' WHERE id = ?", number)
-            last = rows[-1][0]
+        for number, outputs, sums in self._paged("outputs, checksums", "done"):
+            if not is_whole(tuple(json.loads(outputs)), tuple(sums.split())):
+                self._execute("UPDATE files SET state = 'waiting' WHERE id = ?", number)
 
     def in_the_way(self) -> tuple[str | None, int]:
         """The first output that stood there before, and how many inputs there are whose outputs did."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +15,7 @@ from ohlora_fast.cli.options import (
     add_sweep_options,
     count,
     stylist_from,
+    write_animation,
 )
 from ohlora_fast.errors import InputError
 
@@ -65,20 +65,13 @@ def _each(args: argparse.Namespace) -> int:
         )
     from ohlora_fast.animate import prepared
     from ohlora_fast.cli.jobs import run_jobs
-    from ohlora_fast.cli.plan import Naming, plan_jobs
+    from ohlora_fast.cli.plan import plan_jobs, with_endings
     from ohlora_fast.media.animation import write_frames
     from ohlora_fast.media.images import MAX_PIXELS, read_photo
 
-    def named(below: Path) -> tuple[Path, ...]:
-        return (below.with_name(f"{below.stem}.{args.format}"),)
-
-    def apart(below: Path) -> tuple[Path, ...]:
-        return (below.with_name(f"{below.name}.{args.format}"),)
-
+    naming = with_endings(lambda out: (out,), f".{args.format}")
     folder = os.path.join(args.out, "")
-    jobs = plan_jobs(
-        args.images, folder, Naming(named, named, apart), args.recursive, args.overwrite, args.skip_existing
-    )
+    jobs = plan_jobs(args.images, folder, naming, args.recursive, args.overwrite, args.skip_existing)
     if not jobs:
         print("every output exists already")
         return 0
@@ -95,12 +88,10 @@ def _each(args: argparse.Namespace) -> int:
 
 def _one_after_the_other(args: argparse.Namespace) -> int:
     """Write one file of all photos."""
-    from tqdm import tqdm
-
     from ohlora_fast.animate import prepared
     from ohlora_fast.cli.console import complain
     from ohlora_fast.cli.plan import find_pictures
-    from ohlora_fast.media.animation import check_animation, write_frames
+    from ohlora_fast.media.animation import check_animation
     from ohlora_fast.media.images import MAX_PIXELS, read_photo
 
     if args.skip_existing and os.path.exists(args.out):
@@ -127,8 +118,7 @@ def _one_after_the_other(args: argparse.Namespace) -> int:
                 raise InputError(f"{source}: {error}") from error
 
     total = len(sources) * (args.frames if stylist else 1)
-    bar = tqdm(frames(), total=total, unit="frame", file=sys.stderr, disable=None)
-    write_frames(args.out, bar, args.fps, args.once, args.dither, args.overwrite)
+    write_animation(args, frames(), total)
     print(f"{args.out}: {total} frames")
     return 0
 

@@ -68,9 +68,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Print the scores, write what was asked for, and return the exit code."""
+    from ohlora_fast.distill.curves import figure_class
     from ohlora_fast.distill.data import find_pairs
     from ohlora_fast.distill.metrics import summarise
-    from ohlora_fast.distill.report import figure_class, scores_table, table_markdown, write_report
+    from ohlora_fast.distill.report import scores_table, table_markdown, write_report
     from ohlora_fast.media.files import written_whole
     from ohlora_fast.stylist import HairStylist
 

@@ -47,11 +47,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Make the sheets and the page, and return the exit code."""
     from ohlora_fast.cli.jobs import run_jobs
-    from ohlora_fast.cli.plan import Naming, plan_jobs
+    from ohlora_fast.cli.plan import plan_jobs, with_endings
     from ohlora_fast.media.files import written_whole
     from ohlora_fast.media.images import MAX_PIXELS, read_photo, write_photo
 
-    naming = Naming(as_file, in_folder, apart)
+    naming = with_endings(as_file, "_methods.jpg", "_looks.jpg")
     plan = args.images, args.out, naming, args.recursive
     every = plan_jobs(*plan, overwrite=True)
     jobs = plan_jobs(*plan, overwrite=args.overwrite, skip_existing=args.skip_existing)
@@ -163,25 +163,3 @@ def page_html(jobs: Sequence[Job], folder: Path) -> str:
 def as_file(out: Path) -> tuple[Path, ...]:
     """Refuse OUT as a file."""
     raise InputError(f"--out: {out} came; allowed is a folder")
-
-
-def in_folder(below: Path) -> tuple[Path, ...]:
-    """Name the sheets after the picture.
-
-    >>> [path.name for path in in_folder(Path("a.jpg"))]
-    ['a_methods.jpg', 'a_looks.jpg']
-    """
-    return _outputs(below, below.stem)
-
-
-def apart(below: Path) -> tuple[Path, ...]:
-    """Name the sheets after the picture with its suffix.
-
-    >>> [path.name for path in apart(Path("a.jpg"))]
-    ['a.jpg_methods.jpg', 'a.jpg_looks.jpg']
-    """
-    return _outputs(below, below.name)
-
-
-def _outputs(below: Path, name: str) -> tuple[Path, ...]:
-    return below.with_name(f"{name}_methods.jpg"), below.with_name(f"{name}_looks.jpg")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ohlora_fast.colors import parse_color
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
+    from ohlora_fast.media.convert import Pixels
     from ohlora_fast.stylist import HairStylist
 
 
@@ -188,6 +190,16 @@ def add_animation_options(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--once", action="store_true", help="show a GIF or WebP once, not for ever")
     group.add_argument("--dither", action="store_true", help="dither a GIF's colours (Floyd–Steinberg)")
+
+
+def write_animation(args: argparse.Namespace, frames: Iterable[Pixels], total: int) -> None:
+    """Write `args.out` as the animation options ask for, with a progress bar."""
+    from tqdm import tqdm
+
+    from ohlora_fast.media.animation import write_frames
+
+    bar = tqdm(frames, total=total, unit="frame", file=sys.stderr, disable=None)
+    write_frames(args.out, bar, args.fps, args.once, args.dither, args.overwrite)
 
 
 def frame_rate(text: str) -> float:

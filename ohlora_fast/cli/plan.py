@@ -35,6 +35,22 @@ class Naming:
     apart: Callable[[Path], tuple[Path, ...]] | None = None
 
 
+def with_endings(as_file: Callable[[Path], tuple[Path, ...]], *endings: str) -> Naming:
+    """An output an ending: in a folder they begin with the picture's name, without its suffix unless they are apart.
+
+    >>> naming = with_endings(lambda out: (out,), "_mask.png", "_overlay.png")
+    >>> [path.name for path in naming.in_folder(Path("a.jpg"))]
+    ['a_mask.png', 'a_overlay.png']
+    >>> [path.name for path in naming.apart(Path("a.jpg"))]
+    ['a.jpg_mask.png', 'a.jpg_overlay.png']
+    """
+
+    def named(below: Path, name: str) -> tuple[Path, ...]:
+        return tuple(below.with_name(f"{name}{ending}") for ending in endings)
+
+    return Naming(as_file, lambda below: named(below, below.stem), lambda below: named(below, below.name))
+
+
 def plan_jobs(
     inputs: Sequence[str],
     out: str,

@@ -29,12 +29,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Segment what `args` names and return the exit code."""
     from ohlora_fast.cli.jobs import run_jobs
-    from ohlora_fast.cli.plan import Job, Naming, plan_jobs
+    from ohlora_fast.cli.plan import Job, plan_jobs, with_endings
     from ohlora_fast.media.images import MAX_PIXELS, read_photo, write_photo
     from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
     from ohlora_fast.refine import wants_refining
 
-    naming = Naming(as_file, in_folder, apart)
+    naming = with_endings(as_file, "_mask.png", "_overlay.png")
     jobs = plan_jobs(args.images, args.out, naming, args.recursive, args.overwrite, args.skip_existing)
     if not jobs:
         print("every output exists already")
@@ -62,25 +62,3 @@ def as_file(out: Path) -> tuple[Path, ...]:
     if out.suffix.lower() != ".png":
         raise InputError(f"--out: {out} came; allowed is a .png file or a folder")
     return out, out.with_name(f"{out.stem}_overlay.png")
-
-
-def in_folder(below: Path) -> tuple[Path, ...]:
-    """Name the outputs after the picture.
-
-    >>> [path.name for path in in_folder(Path("a.jpg"))]
-    ['a_mask.png', 'a_overlay.png']
-    """
-    return _outputs(below, below.stem)
-
-
-def apart(below: Path) -> tuple[Path, ...]:
-    """Name the outputs after the picture with its suffix.
-
-    >>> [path.name for path in apart(Path("a.jpg"))]
-    ['a.jpg_mask.png', 'a.jpg_overlay.png']
-    """
-    return _outputs(below, below.name)
-
-
-def _outputs(below: Path, name: str) -> tuple[Path, ...]:
-    return below.with_name(f"{name}_mask.png"), below.with_name(f"{name}_overlay.png")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ohlora_fast.cli.options import add_animation_options, add_engine_options, add_sweep_options, stylist_from
-from ohlora_fast.cli.stylegan_options import add_painter_options, add_walk_options, painter_from, walk_from
+from ohlora_fast.cli.options import add_engine_options, stylist_from, write_animation
+from ohlora_fast.cli.stylegan_options import add_walk_options, painter_from, walk_from
 
 if TYPE_CHECKING:
     from ohlora_fast.media.convert import Pixels
@@ -22,22 +21,15 @@ of PNG files."""
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `dye` and its options."""
     parser = subparsers.add_parser("dye", help="walk, and dye the hair on the way", description=DESCRIPTION)
-    parser.add_argument("-o", "--out", required=True, help="a .gif, .webp or .mp4 file, or a folder")
-    add_painter_options(parser)
-    add_walk_options(parser)
-    add_sweep_options(parser)
-    add_animation_options(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
+    add_walk_options(parser, dyed=True)
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Paint and dye what `args` asks for and return the exit code."""
-    from tqdm import tqdm
-
     from ohlora_fast.cli.console import complain
-    from ohlora_fast.media.animation import check_animation, write_frames
+    from ohlora_fast.media.animation import check_animation
     from ohlora_fast.stylegan.walk import dyed
     from ohlora_fast.sweep import ombre_sweep
 
@@ -53,8 +45,7 @@ def run(args: argparse.Namespace) -> int:
             bald += hairless
             yield from batch
 
-    bar = tqdm(frames(), total=args.frames, unit="frame", file=sys.stderr, disable=None)
-    write_frames(args.out, bar, args.fps, args.once, args.dither, args.overwrite)
+    write_animation(args, frames(), args.frames)
     if bald:
         complain("warning", f"no hair found in {bald} of {args.frames} frames; they are left undyed")
     print(f"{args.out}: {args.frames} frames")

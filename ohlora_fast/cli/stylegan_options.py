@@ -6,7 +6,7 @@ import argparse
 import math
 from typing import TYPE_CHECKING
 
-from ohlora_fast.cli.options import count, number
+from ohlora_fast.cli.options import add_animation_options, add_sweep_options, count, number
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -70,8 +70,10 @@ def add_device_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:N or mps (default auto)")
 
 
-def add_walk_options(parser: argparse.ArgumentParser) -> None:
-    """Add which way a walk goes."""
+def add_walk_options(parser: argparse.ArgumentParser, dyed: bool = False) -> None:
+    """Add what an animated walk needs but for where it runs; with `dyed`, also the ombre that moves along."""
+    parser.add_argument("-o", "--out", required=True, help="a .gif, .webp or .mp4 file, or a folder")
+    add_painter_options(parser)
     group = parser.add_argument_group("walk")
     group.add_argument(
         "--index", type=natural, nargs="+", default=[0, 1, 2], metavar="I",
@@ -82,6 +84,10 @@ def add_walk_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--loop", action=argparse.BooleanOptionalAction, default=True, help="go back to the first (default)"
     )
+    if dyed:
+        add_sweep_options(parser)
+    add_animation_options(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
 
 
 def walk_from(args: argparse.Namespace, painter: Painter, times: Times) -> Iterator[Pixels]:

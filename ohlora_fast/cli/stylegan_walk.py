@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 
-from ohlora_fast.cli.options import add_animation_options
-from ohlora_fast.cli.stylegan_options import (
-    add_device_option,
-    add_painter_options,
-    add_walk_options,
-    painter_from,
-    walk_from,
-)
+from ohlora_fast.cli.options import write_animation
+from ohlora_fast.cli.stylegan_options import add_device_option, add_walk_options, painter_from, walk_from
 
 DESCRIPTION = """\
 Paint a walk of latents past pictures that `generate` makes of the same seed and labels, at even steps and with the
@@ -22,26 +15,18 @@ checkpoint's noise. OUT is a .gif, .webp or .mp4 file, or without a suffix a fol
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `walk` and its options."""
     parser = subparsers.add_parser("walk", help="walk from portrait to portrait", description=DESCRIPTION)
-    parser.add_argument("-o", "--out", required=True, help="a .gif, .webp or .mp4 file, or a folder")
-    add_painter_options(parser)
     add_walk_options(parser)
-    add_animation_options(parser)
-    parser.add_argument("--overwrite", action="store_true", help="replace a file that exists")
     add_device_option(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Paint the walk that `args` asks for and return the exit code."""
-    from tqdm import tqdm
-
-    from ohlora_fast.media.animation import check_animation, write_frames
+    from ohlora_fast.media.animation import check_animation
     from ohlora_fast.sweep import frame_times
 
     check_animation(args.out, args.overwrite)
     batches = walk_from(args, painter_from(args), frame_times(args.frames, closed=args.loop))
-    frames = (frame for batch in batches for frame in batch)
-    bar = tqdm(frames, total=args.frames, unit="frame", file=sys.stderr, disable=None)
-    write_frames(args.out, bar, args.fps, args.once, args.dither, args.overwrite)
+    write_animation(args, (frame for batch in batches for frame in batch), args.frames)
     print(f"{args.out}: {args.frames} frames")
     return 0

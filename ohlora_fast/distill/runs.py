@@ -1,12 +1,13 @@
-"""What every training run has: a folder of its own that nothing else trains in, and checkpoints that are whole."""
+"""What every training run has: a folder that nothing else trains in, checkpoints that are whole, Lightning's loop."""
 
 from __future__ import annotations
 
 import logging
 import os
+import sys
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import lightning.pytorch as pl
 import torch
 from filelock import FileLock, Timeout
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar
 from lightning.pytorch.trainer.states import TrainerFn
 
 from ohlora_fast.errors import InputError
@@ -108,3 +109,39 @@ def quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
+
+
+def make_trainer(device: str, devices: int, callbacks: Sequence[pl.Callback], **options: Any) -> pl.Trainer:
+    """Lightning's loop, with what all runs have in common.
+
+    Args:
+        device: ``"cpu"``, ``"cuda"``, ``"cuda:1"`` or ``"mps"``.
+        devices: how many of them, where none is numbered.
+        callbacks: beside a progress bar on a terminal; Lightning moves `Checkpoints` behind all others.
+        options: further ones of Lightning's trainer.
+    """
+    kind, _, index = device.partition(":")
+    seen = sys.stderr.isatty()
+    return pl.Trainer(
+        accelerator={"cuda": "gpu"}.get(kind, kind),
+        devices=[int(index)] if index else devices,
+        callbacks=[*callbacks, *([TQDMProgressBar()] if seen else [])],
+        plugins=[WholeCheckpoints()],
+        num_sanity_val_steps=0,
+        enable_progress_bar=seen,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        reload_dataloaders_every_n_epochs=1,
+        **options,
+    )
+
+
+def train(trainer: pl.Trainer, module: pl.LightningModule, data: pl.LightningDataModule, checkpoint: Path) -> None:
+    """Train from the checkpoint, or from the start if there is none; of several processes only the first comes back."""
+    resume: dict[str, Any] = {"ckpt_path": str(checkpoint), "weights_only": True} if checkpoint.is_file() else {}
+    try:
+        trainer.fit(module, data, **resume)
+    except SystemExit:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from None
+    if not trainer.is_global_zero:  # the first does the rest
+        raise SystemExit(0)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from ohlora_fast.distill.checks import check_choices, check_counts, check_numbers
 from ohlora_fast.errors import InputError
 
 LOSSES = ("soft-bce", "mse", "kl", "dice+bce")
@@ -79,19 +80,12 @@ class Settings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        choices = {"loss": LOSSES, "schedule": SCHEDULES, "precision": PRECISIONS, "augmentation": AUGMENTATIONS}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(f"{name}: got {getattr(self, name)!r}, allowed are {', '.join(allowed)}")
-        for name in ("epochs", "batch"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are whole numbers from 1 on")
-        for name in ("dice_weight", "weight_decay", "clip", "patience"):
-            if not getattr(self, name) >= 0:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers from 0 on")
-        for name in ("teacher_weight", "agreement", "ema_decay", "validation", "test"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers from 0 to 1")
+        check_choices(self, loss=LOSSES, schedule=SCHEDULES, precision=PRECISIONS, augmentation=AUGMENTATIONS)
+        check_counts(self, 1, "epochs", "batch")
+        from_zero = ("dice_weight", "weight_decay", "clip", "patience")
+        check_numbers(self, "numbers from 0 on", lambda value: value >= 0, *from_zero)
+        shares = ("teacher_weight", "agreement", "ema_decay", "validation", "test")
+        check_numbers(self, "numbers from 0 to 1", lambda value: 0 <= value <= 1, *shares)
         if not self.validation or self.validation + self.test >= 1:
             raise InputError(
                 f"validation, test: got {self.validation} and {self.test}; validation must be above 0, the sum below 1"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -11,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, TQDMProgressBar
+from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -21,7 +20,7 @@ from ohlora_fast.distill.metrics import pair_counts, summarise
 from ohlora_fast.distill.module import Distillation
 from ohlora_fast.distill.report import Run as ReportedRun
 from ohlora_fast.distill.report import read_run, write_report
-from ohlora_fast.distill.runs import Checkpoints, WholeCheckpoints, locked, quiet, stored_state
+from ohlora_fast.distill.runs import Checkpoints, locked, make_trainer, quiet, stored_state, train
 from ohlora_fast.distill.settings import PRECISIONS, Settings
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
@@ -106,48 +105,32 @@ class Run:
         checkpoint = self.folder / CHECKPOINT
         if checkpoint.is_file() and stored_state(checkpoint, Keeper)["finished"]:
             return
-        resume: dict[str, Any] = {"ckpt_path": str(checkpoint), "weights_only": True} if checkpoint.is_file() else {}
         with quiet():
             keeper, data, trainer = Keeper(self), Data(self), self.trainer(max_steps)
             trainer.callbacks.insert(0, keeper)  # type: ignore[attr-defined]
-            try:
-                trainer.fit(self.module, data, **resume)
-            except SystemExit:  # Lightning's answer to Ctrl-C
-                raise KeyboardInterrupt from None
-            if not trainer.is_global_zero:  # one of several processes: the first does the rest
-                raise SystemExit(0)
+            train(trainer, self.module, data, checkpoint)
             if not keeper.logged(trainer):  # max_steps ended it within an epoch
                 trainer.validate(self.module, data, verbose=False)
 
     def trainer(self, max_steps: int | None) -> pl.Trainer:
         """The loop, and all that hangs on it but the `Keeper`."""
         settings = self.settings
-        callbacks: list[pl.Callback] = []
+        callbacks: list[pl.Callback] = [Checkpoints(self.folder / CHECKPOINT, self.checkpoint_seconds)]
         if settings.ema_decay:
             callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
         if settings.patience:
             callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
-        if sys.stderr.isatty():
-            callbacks.append(TQDMProgressBar())
-        callbacks.append(Checkpoints(self.folder / CHECKPOINT, self.checkpoint_seconds))
-        kind, _, index = self.device.partition(":")
-        return pl.Trainer(
-            accelerator={"cuda": "gpu"}.get(kind, kind),
-            devices=[int(index)] if index else self.devices,
+        return make_trainer(
+            self.device,
+            self.devices,
+            callbacks,
             strategy="ddp" if self.devices > 1 else "auto",
-            precision=PRECISIONS[settings.precision],  # type: ignore[arg-type]
+            precision=PRECISIONS[settings.precision],
             max_epochs=settings.epochs,
             max_steps=max_steps or -1,
             logger=TensorBoardLogger(self.folder, name="tensorboard", version=""),
-            callbacks=callbacks,
-            plugins=[WholeCheckpoints()],
             gradient_clip_val=settings.clip or None,
-            num_sanity_val_steps=0,
             log_every_n_steps=10,
-            enable_progress_bar=sys.stderr.isatty(),
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            reload_dataloaders_every_n_epochs=1,
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from ohlora_fast.distill.report import COLORS, figure_class
+from ohlora_fast.distill.curves import COLORS, figure_class
 from ohlora_fast.stylegan.comparison import TARGETS, shared
 from ohlora_fast.stylegan.log import Array, Log, smoothed
 

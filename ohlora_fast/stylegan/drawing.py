@@ -5,7 +5,6 @@ So picture 17 of seed 0 is the same whichever others are made beside it.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import math
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.csv_files import read_csv
 from ohlora_fast.stylegan.generator import LATENT
 from ohlora_fast.stylegan.layers import LABELS
 
@@ -92,11 +92,7 @@ def read_rows(file: Path) -> tuple[tuple[float, ...], ...]:
     """
     if not file.is_file():
         raise InputError(f"labels: {str(file)!r} came, and there is no such file; {ALLOWED}")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [(number, line) for number, line in enumerate(csv.reader(stream, strict=True), 1) if line]
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{file}: not readable as CSV ({error})") from error
+    lines = [(number, line) for number, line in enumerate(read_csv(file), 1) if line]
     if lines and numbers(lines[0][1]) is None:
         lines = lines[1:]
     rows = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -12,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
 from ohlora_fast.distill.data import Batches
-from ohlora_fast.distill.runs import Checkpoints, WholeCheckpoints, locked, quiet, stored_state
+from ohlora_fast.distill.runs import Checkpoints, locked, make_trainer, quiet, stored_state, train
 from ohlora_fast.distill.settings import PRECISIONS
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
@@ -103,42 +101,24 @@ class FinetuneRun:
 
     def fit_alone(self, max_steps: int | None) -> None:
         checkpoint = self.folder / CHECKPOINT
-        resume: dict[str, Any] = {}
         if checkpoint.is_file():
             step = stored_state(checkpoint, Keeper)["step"]
             if step >= min(max_steps or step + 1, self.settings.epochs * self.per_epoch):
                 return
-            resume = {"ckpt_path": str(checkpoint), "weights_only": True}
         with quiet():
-            trainer = self.trainer(max_steps)
-            try:
-                trainer.fit(self.module, Data(self), **resume)
-            except SystemExit:  # Lightning's answer to Ctrl-C
-                raise KeyboardInterrupt from None
-        if not trainer.is_global_zero:  # one of several processes: the first does the rest
-            raise SystemExit(0)
+            train(self.trainer(max_steps), self.module, Data(self), checkpoint)
 
     def trainer(self, max_steps: int | None) -> pl.Trainer:
         """The loop, and all that hangs on it."""
         checkpoints = AskedCheckpoints(self.folder / CHECKPOINT, self.checkpoint_seconds)
-        callbacks: list[pl.Callback] = [Keeper(self, checkpoints, max_steps), checkpoints]
-        if sys.stderr.isatty():
-            callbacks.append(TQDMProgressBar())
-        kind, _, index = self.device.partition(":")
-        return pl.Trainer(
-            accelerator={"cuda": "gpu"}.get(kind, kind),
-            devices=[int(index)] if index else self.devices,
+        return make_trainer(
+            self.device,
+            self.devices,
+            [Keeper(self, checkpoints, max_steps), checkpoints],
             strategy=Together() if self.devices > 1 else "auto",
-            precision=PRECISIONS[self.settings.precision],  # type: ignore[arg-type]
+            precision=PRECISIONS[self.settings.precision],
             max_epochs=self.settings.epochs,
             logger=False,
-            callbacks=callbacks,
-            plugins=[WholeCheckpoints()],
-            num_sanity_val_steps=0,
-            enable_progress_bar=sys.stderr.isatty(),
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            reload_dataloaders_every_n_epochs=1,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 
 import torch
 
+from ohlora_fast.distill.checks import check_choices, check_counts, check_numbers
 from ohlora_fast.distill.settings import PRECISIONS
 from ohlora_fast.errors import InputError
 from ohlora_fast.stylegan.discriminator import GROUP, Discriminator
@@ -17,6 +18,8 @@ from ohlora_fast.stylegan.weights import freeze, load_discriminator, load_genera
 NEW_START = "new"
 """The start of a run whose generator comes from no file."""
 TRAIN = ("recorded", "all")
+FROM_ZERO = ("cosine_epochs", "first_tests", "auroc_images", "seed")
+"""Those whole numbers that may be 0."""
 
 
 @dataclass(frozen=True)
@@ -96,29 +99,17 @@ class FinetuneSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        choices = {"version": VERSIONS, "train": TRAIN, "noise": NOISES, "precision": PRECISIONS}
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise InputError(f"{name}: got {getattr(self, name)!r}, allowed are {', '.join(allowed)}")
-        least = {"cosine_epochs": 0, "first_tests": 0, "auroc_images": 0, "seed": 0}
-        for name in (field.name for field in fields(self) if field.type == "int"):
-            low = least.get(name, 1)
-            if getattr(self, name) < low:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are whole numbers from {low} on")
-        for name in ("generator_lr", "discriminator_lr"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers above 0, at most 1")
-        for name in ("d_factor", "g_factor"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers above 0")
-        for name in ("gamma", "weight_decay"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers from 0 on")
-        for name in ("beta1", "beta2", "w_avg_decay", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are numbers from 0 to below 1")
-        if not 0 <= self.psi <= 1:
-            raise InputError(f"psi: got {self.psi}, allowed are numbers from 0 to 1")
+        check_choices(self, version=VERSIONS, train=TRAIN, noise=NOISES, precision=PRECISIONS)
+        for field in fields(self):
+            if field.type == "int":
+                check_counts(self, 0 if field.name in FROM_ZERO else 1, field.name)
+        rates, factors = ("generator_lr", "discriminator_lr"), ("d_factor", "g_factor")
+        check_numbers(self, "numbers above 0, at most 1", lambda value: 0 < value <= 1, *rates)
+        check_numbers(self, "numbers above 0", lambda value: 0 < value < math.inf, *factors)
+        check_numbers(self, "numbers from 0 on", lambda value: 0 <= value < math.inf, "gamma", "weight_decay")
+        decays = ("beta1", "beta2", "w_avg_decay", "ema_decay")
+        check_numbers(self, "numbers from 0 to below 1", lambda value: 0 <= value < 1, *decays)
+        check_numbers(self, "numbers from 0 to 1", lambda value: 0 <= value <= 1, "psi")
         if self.batch > GROUP and self.batch % GROUP:
             raise InputError(f"batch: got {self.batch}, allowed are 1 to {GROUP} or a multiple of {GROUP}")
         check_size(self.resolution, self.base, self.width)

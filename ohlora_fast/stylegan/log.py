@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 import warnings
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.csv_files import read_csv
 
 Array = np.ndarray[Any, Any]
 
@@ -131,11 +131,7 @@ def read_log(run: str | Path, name: str | None = None) -> Log:
             rows are not in order of time, or no row is left.
     """
     file = find_log(run)
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [line for line in csv.reader(stream, strict=True) if line]
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{file}: not readable as CSV ({error})") from error
+    lines = [line for line in read_csv(file) if line]
     header, rows = (lines[0] if lines else []), lines[1:]
     if missing := [column for column in NEEDED if column not in header]:
         raise InputError(f"{file}: not a fine-tuning log, it lacks the columns {', '.join(missing)}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,12 +14,12 @@ import lightning.pytorch as pl
 import numpy as np
 import torch
 import torch.nn.functional as F
-from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
+from ohlora_fast.distill.checks import check_choices, check_counts, check_numbers
 from ohlora_fast.distill.report import Table, table_markdown
-from ohlora_fast.distill.runs import Checkpoints, WholeCheckpoints, locked, quiet
+from ohlora_fast.distill.runs import Checkpoints, locked, make_trainer, quiet, train
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.media.run_folder import claim, write_json
@@ -68,15 +67,12 @@ class ScorerSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.property not in PROPERTIES:
-            raise InputError(f"property: got {self.property!r}, allowed are {', '.join(PROPERTIES)}")
-        for name, least in (("folds", 2), ("epochs", 1), ("batch", 1), ("patience", 1), ("seed", 0)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name}: got {getattr(self, name)}, allowed are whole numbers from {least} on")
-        for name, low in (("lr", "above 0"), ("weight_decay", "from 0 on")):
-            value = getattr(self, name)
-            if not math.isfinite(value) or value < 0 or (value == 0 and name == "lr"):
-                raise InputError(f"{name}: got {value}, allowed are numbers {low}")
+        check_choices(self, property=PROPERTIES)
+        check_counts(self, 2, "folds")
+        check_counts(self, 1, "epochs", "batch", "patience")
+        check_counts(self, 0, "seed")
+        check_numbers(self, "numbers above 0", lambda value: 0 < value < math.inf, "lr")
+        check_numbers(self, "numbers from 0 on", lambda value: 0 <= value < math.inf, "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -160,12 +156,8 @@ class ScorerRun:
         data = FoldData(module, *(TensorDataset(self.images[chosen], self.labels[chosen]) for chosen in (rest, held)))
         keeper = Keeper(folder, fold, self.settings.patience)
         checkpoint = folder / CHECKPOINT
-        resume: dict[str, Any] = {"ckpt_path": str(checkpoint), "weights_only": True} if checkpoint.is_file() else {}
         with quiet():
-            try:
-                self.trainer(keeper, checkpoint).fit(module, data, **resume)
-            except SystemExit:  # Lightning's answer to Ctrl-C
-                raise KeyboardInterrupt from None
+            train(self.trainer(keeper, checkpoint), module, data, checkpoint)
         names = ("epoch", "val_loss", "accuracy", "auroc")
         found = FoldResult(fold, len(rest), len(held), len(keeper.rows), **{name: keeper.best[name] for name in names})
         write_json(result, asdict(found))
@@ -174,23 +166,8 @@ class ScorerRun:
 
     def trainer(self, keeper: Keeper, checkpoint: Path) -> pl.Trainer:
         """The loop, and all that hangs on it."""
-        callbacks: list[pl.Callback] = [keeper]
-        if sys.stderr.isatty():
-            callbacks.append(TQDMProgressBar())
-        callbacks.append(Checkpoints(checkpoint, seconds=math.inf))
-        kind, _, index = self.device.partition(":")
-        return pl.Trainer(
-            accelerator={"cuda": "gpu"}.get(kind, kind),
-            devices=[int(index)] if index else 1,
-            max_epochs=self.settings.epochs,
-            logger=False,
-            callbacks=callbacks,
-            plugins=[WholeCheckpoints()],
-            num_sanity_val_steps=0,
-            enable_progress_bar=sys.stderr.isatty(),
-            enable_model_summary=False,
-            reload_dataloaders_every_n_epochs=1,
-        )
+        callbacks = [keeper, Checkpoints(checkpoint, seconds=math.inf)]
+        return make_trainer(self.device, 1, callbacks, max_epochs=self.settings.epochs, logger=False)
 
 
 class FoldTraining(pl.LightningModule):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import warnings
 import zlib
 from collections import Counter
@@ -17,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.csv_files import read_csv
 from ohlora_fast.media.images import read_photo
 from ohlora_fast.stylegan.property_cnn import SIDE
 
@@ -42,11 +42,7 @@ def read_labels(file: str | Path) -> list[Labelled]:
     file = Path(file)
     if not file.is_file():
         raise InputError(f"{file}: no such file; expected is a CSV file with the columns path and label")
-    try:
-        with file.open(newline="", encoding="utf-8-sig") as stream:
-            lines = [line for line in csv.reader(stream, strict=True) if line]
-    except (OSError, ValueError, csv.Error) as error:
-        raise InputError(f"{file}: not readable as CSV ({error})") from error
+    lines = [line for line in read_csv(file) if line]
     header, rows = (lines[0] if lines else []), lines[1:]
     if missing := [column for column in ("path", "label") if column not in header]:
         raise InputError(f"{file}: lacks the column {' and the column '.join(missing)}; expected are path and label")

@@ -12,8 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
+from ohlora_fast.distill.curves import draw_curves
 from ohlora_fast.distill.metrics import OVERALL, Scores, Summary
-from ohlora_fast.distill.report import Run, draw_curves, read_run, write_report
+from ohlora_fast.distill.report import Run, read_run, write_report
 from ohlora_fast.errors import InputError
 
 pytest.importorskip("matplotlib")

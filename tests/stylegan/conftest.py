@@ -1,5 +1,6 @@
-"""Images to fine-tune on, and a tiny generator's checkpoint."""
+"""Images to fine-tune on and to score, and a tiny generator's checkpoint."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -38,3 +39,25 @@ def tiny_generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("generator") / "tiny.safetensors"
     save_weights(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def paint() -> Callable[[Path, bool, int], Path]:
+    """Paints a file: a noisy square, bright or dark, by a seed."""
+
+    def paint(path: Path, bright: bool, seed: int) -> Path:
+        noise = np.random.default_rng(seed).normal(200 if bright else 60, 30, (48, 40, 3))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(path)
+        return path
+
+    return paint
+
+
+@pytest.fixture
+def pictures(paint: Callable[[Path, bool, int], Path], tmp_path: Path) -> Path:
+    """Four squares, of which the bright ones share a name, and a file that is no picture."""
+    for index, name in enumerate(("a/dark.png", "a/bright.png", "b/dull.png", "b/bright.png")):
+        paint(tmp_path / "in" / name, index % 2 == 1, 50 + index)
+    (tmp_path / "in" / "broken.png").write_text("no picture")
+    return tmp_path / "in"

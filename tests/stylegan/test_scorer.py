@@ -1,4 +1,4 @@
-"""Scorers: that they learn bright from dark, resume, refuse bad lists; scores that are taken up again; the choice."""
+"""Scorers: that they learn bright from dark, resume, refuse bad lists; scoring and choosing by the command line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,20 +15,19 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from PIL import Image
 
 from ohlora_fast.cli import main
 from ohlora_fast.errors import InputError
-from ohlora_fast.student.weights import load_student, read_state, save_student
-from ohlora_fast.stylegan.ensemble import Ensemble, fingerprint, load_ensembles, load_models, save_ensemble
+from ohlora_fast.student.weights import read_state
+from ohlora_fast.stylegan.ensemble import load_ensembles
 from ohlora_fast.stylegan.metrics import auroc
-from ohlora_fast.stylegan.property_cnn import PROPERTIES, PropertyCNN
+from ohlora_fast.stylegan.property_cnn import PROPERTIES
 from ohlora_fast.stylegan.scorer import ScorerRun, ScorerSettings
 from ohlora_fast.stylegan.scorer_data import load_labelled, make_folds, read_image, read_labels
-from ohlora_fast.stylegan.scores import Condition, ScoreFile, parse_keep, place_images, score_files
 
 QUICK = ["--property", "glass", "--folds", "2", "--epochs", "4", "--batch", "4", "--lr", "1e-3"]
 SETTINGS = ScorerSettings("glass", folds=2, epochs=4, batch=4, lr=1e-3)
+Paint = Callable[[Path, bool, int], Path]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -39,16 +38,8 @@ def _small() -> Iterator[None]:
         yield
 
 
-def paint(path: Path, bright: bool, seed: int) -> Path:
-    """A noisy square, bright or dark."""
-    noise = np.random.default_rng(seed).normal(200 if bright else 60, 30, (48, 40, 3))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(noise.clip(0, 255).astype(np.uint8)).save(path)
-    return path
-
-
 @pytest.fixture(scope="module")
-def labels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labels(paint: Paint, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sixteen squares, the bright ones labelled 1."""
     folder = tmp_path_factory.mktemp("labelled")
     rows = ["note,path,label"]
@@ -77,7 +68,7 @@ def same_weights(one: Path, other: Path) -> bool:
     return list(ours) == list(theirs) and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_it_learns_bright_from_dark(trained: Path, tmp_path: Path) -> None:
+def test_it_learns_bright_from_dark(trained: Path, paint: Paint, tmp_path: Path) -> None:
     for fold in (1, 2):
         log = fold_rows(trained, fold)
         assert [row["epoch"] for row in log] == ["1", "2", "3", "4"]
@@ -164,7 +155,7 @@ def test_folds_are_stratified() -> None:
     assert folds != make_folds(labels, 5, seed=4)
 
 
-def test_an_unreadable_image_is_named_and_left_out(labels: Path, tmp_path: Path) -> None:
+def test_an_unreadable_image_is_named_and_left_out(paint: Paint, tmp_path: Path) -> None:
     paint(tmp_path / "a.png", True, 0)
     (tmp_path / "b.png").write_text("no picture")
     (tmp_path / "list.csv").write_text("path,label\na.png,1\nb.png,0\nc.png,0\n")
@@ -191,7 +182,7 @@ def test_an_unreadable_image_is_named_and_left_out(labels: Path, tmp_path: Path)
     ],
 )
 def test_bad_lists_are_refused_in_one_line(
-    text: str | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    text: str | None, message: str, paint: Paint, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("a.png", "b.png"):
         paint(tmp_path / name, True, 0)
@@ -229,61 +220,6 @@ def test_auroc_counts_pairs() -> None:
     assert np.isnan(auroc(scores, np.ones(40)))
 
 
-def bare(name: str, seed: int) -> PropertyCNN:
-    torch.manual_seed(seed)
-    return PropertyCNN(name).eval()
-
-
-def test_an_ensemble_is_the_mean_of_its_networks_however_they_are_stored(tmp_path: Path) -> None:
-    models = [bare("glass", seed) for seed in range(3)]
-    save_ensemble(models[:2], tmp_path / "two.safetensors")
-    torch.save(models[2].state_dict(), tmp_path / "one.pth")  # as the reference stores a network
-    ensembles = load_ensembles([tmp_path / "two.safetensors", tmp_path / "one.pth"])
-    images = torch.rand(2, 3, 256, 256)
-    with torch.inference_mode():
-        expected = sum(model(images) for model in models) / 3
-        torch.testing.assert_close(ensembles["glass"](images), expected)
-        assert (models[0](images) - models[1](images)).abs().max() > 1e-5
-
-
-@pytest.mark.parametrize("name", PROPERTIES)
-def test_a_network_tells_its_property(name: str, tmp_path: Path) -> None:
-    save_ensemble([bare(name, 0)], tmp_path / "x.safetensors")
-    assert [model.name for model in load_models(tmp_path / "x.safetensors")] == [name]
-
-
-def test_scorers_are_told_apart_by_their_weights_alone(tmp_path: Path) -> None:
-    one, same, other = (tmp_path / f"{name}.safetensors" for name in ("one", "same", "other"))
-    save_ensemble([bare("glass", 0)], one, folds="a")
-    save_ensemble([bare("glass", 0)], same, folds="b")
-    save_ensemble([bare("glass", 1)], other)
-    assert one.read_bytes() != same.read_bytes()
-    assert fingerprint([one, other]) == fingerprint([other, same])
-    assert len({fingerprint([one]), fingerprint([other]), fingerprint([one, other])}) == 3
-
-
-def test_other_files_are_no_scorers(tmp_path: Path) -> None:
-    save_student(load_student(), tmp_path / "student.safetensors")
-    with pytest.raises(InputError, match=r"student.safetensors: not a property's network"):
-        load_models(tmp_path / "student.safetensors")
-    state = bare("glass", 0).state_dict()
-    del state["conv3.0.bias"]
-    torch.save(state, tmp_path / "less.pth")
-    with pytest.raises(InputError, match=r"less.pth: 1 missing \(conv3.0.bias\)"):
-        load_models(tmp_path / "less.pth")
-    with pytest.raises(InputError, match="no such file"):
-        load_ensembles([tmp_path / "none.pth"])
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    """Four squares, of which the bright ones share a name, and a file that is no picture."""
-    for index, name in enumerate(("a/dark.png", "a/bright.png", "b/dull.png", "b/bright.png")):
-        paint(tmp_path / "in" / name, index % 2 == 1, 50 + index)
-    (tmp_path / "in" / "broken.png").write_text("no picture")
-    return tmp_path / "in"
-
-
 def test_scoring_and_choosing(
     trained: Path, pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -319,99 +255,9 @@ def test_scoring_and_choosing(
     assert out.read_bytes() == before
 
 
-class Brightness(torch.nn.Module):
-    """A scorer that is quick: the mean of all values. It counts its images."""
-
-    seen = 0
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        self.seen += len(images)
-        return images.mean((1, 2, 3))[:, None]
-
-
-def test_scoring_that_was_cut_goes_on(pictures: Path, tmp_path: Path) -> None:
-    paths = [str(path) for path in sorted(pictures.glob("*/*.png"))]
-    model, out = Brightness(), tmp_path / "scores.csv"
-    outcomes = score_files(paths, {"age": model}, ScoreFile(out, ["age"], "abc"), batch=1)
-    assert next(outcomes) == paths[0]
-    outcomes.close()  # as Ctrl-C does
-    assert model.seen == 1
-    file = ScoreFile(out, ["age"], "abc")
-    assert list(file.scores) == paths[:1]
-    assert list(score_files(paths, {"age": model}, file, batch=3)) == paths[1:]
-    assert model.seen == 4
-    assert list(ScoreFile(out, ["age"], "abc").scores) == paths
-    with pytest.raises(InputError, match="row 1 is by the scorers abc, not by abd; give another file"):
-        ScoreFile(out, ["age"], "abd")
-    with pytest.raises(InputError, match="exists with the columns path, age, scorers, not with path, gender, scorers"):
-        ScoreFile(out, ["gender"], "abc")
-    out.write_text("path,age,scorers\nx,much,abc\n")
-    with pytest.raises(InputError, match="row 1 is damaged"):
-        ScoreFile(out, ["age"], "abc")
-    with pytest.raises(InputError, match="its folder does not exist"):
-        ScoreFile(tmp_path / "none" / "scores.csv", ["age"], "abc")
-
-
-def test_a_scorer_that_gives_no_numbers_is_named(pictures: Path, tmp_path: Path) -> None:
-    class Broken(torch.nn.Module):
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return torch.full((len(images), 1), torch.nan)
-
-    paths = [str(pictures / "a" / "dark.png")]
-    with pytest.raises(InputError, match=r"scorer of age: gives what is no number for .*dark.png"):
-        list(score_files(paths, {"age": Broken()}, ScoreFile(tmp_path / "s.csv", ["age"], "abc")))
-
-
-def test_conditions() -> None:
-    text = "gender>=0.9, quality >= 0.9,age<=0.1,glass<0.1"
-    conditions = parse_keep(text, list(PROPERTIES))
-    assert conditions == [
-        Condition("gender", ">=", 0.9),
-        Condition("quality", ">=", 0.9),
-        Condition("age", "<=", 0.1),
-        Condition("glass", "<", 0.1),
-    ]
-    good = {"gender": 0.9, "quality": 1.0, "age": 0.1, "glass": 0.0}
-    assert all(one.holds(good) for one in conditions)
-    for name, value in (("gender", 0.89), ("quality", 0.0), ("age", 0.11), ("glass", 0.1)):
-        assert [one.property for one in conditions if not one.holds({**good, name: value})] == [name]
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("gender=0.9", r"keep: got 'gender=0.9', expected is PROPERTY>=BOUND"),
-        ("gender>=2", r"keep: gender: got the bound '2', allowed are numbers from 0 to 1"),
-        ("gender>=high", r"keep: gender: got the bound 'high'"),
-        ("hat>=0.5", r"keep: got 'hat', which no scorer scores; allowed are gender"),
-        ("", r"keep: got ''"),
-    ],
-)
-def test_bad_conditions(text: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        parse_keep(text, ["gender"])
-
-
-def test_a_file_in_the_way_is_not_replaced(pictures: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "chosen"
-    folder.mkdir()
-    (folder / "dark.png").write_text("mine")
-    for link in (False, True):
-        with pytest.raises(InputError, match=r"dark.png: exists, and is not a (copy of|link to) .*give another folder"):
-            place_images([str(pictures / "a" / "dark.png")], folder, link)
-    assert (folder / "dark.png").read_text() == "mine"
-
-
 def test_choosing_needs_conditions(trained: Path, pictures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     scorer = ["--scorer", str(trained / "scorer.safetensors")]
     code = main(["stylegan", "score", str(pictures), *scorer, "-o", "s.csv", "--copy", "x"])
     assert code == 1
     assert "came without --keep" in capsys.readouterr().err
     assert not os.path.exists("s.csv")
-
-
-def test_ensembles_of_one_network_are_that_network() -> None:
-    model = bare("quality", 1)
-    images = torch.rand(1, 3, 256, 256)
-    with torch.inference_mode():
-        torch.testing.assert_close(Ensemble([model])(images), model(images))
