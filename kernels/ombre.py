@@ -7,10 +7,15 @@ Limit: bytes, but where all is half-transparent hair: float64 arithmetic, some 2
 The results are the reference's wherever OpenCV's order of additions is known (see csrc/ombre_rows.cpp). So the resize
 is float32 in that order, with fused multiply-adds where OpenCV has them and, by ``enable_fp_fusion=False``, nowhere
 else; and the blend is float64 in the reference's order.
+
+By refined maps (see `refine`), `dye_kernel` adds to each row of the map what the photo's pixels tell. Refining first
+takes 16 bytes a pixel more: a map of the photo's size is written, read, written and read again. Limit: bytes, or where
+there is hair, loads from the cache: 16 numbers a pixel, and of interleaved pixels one channel at a time; unmeasured.
 """
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +24,10 @@ import triton.language as tl
 from ohlora_fast.kernels.cubic import tap_table
 from ohlora_fast.kernels.form import Form
 from ohlora_fast.kernels.map_rows import COMPILED, all_inner, at, can_exceed, clamped, map_row, place
+from ohlora_fast.kernels.refine import on_grid, slopes, with_detail
+
+from ohlora_fast.ops.refine_op import DOUBT
+from ohlora_fast.student import SIZE
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +36,10 @@ CLEAR = tl.constexpr(191.25)
 """On the map's scale of 0 to 255: up to here the opacity is 0."""
 HAIR = tl.constexpr(239.0625)
 """On that scale: an opacity of 191.25 of 255, which makes a hair row."""
+FAINT = tl.constexpr(CLEAR.value / (1 + DOUBT))
+"""What is more than this, refining may raise above `CLEAR`."""
+GRID = tl.constexpr(SIZE)
+"""Height and width of the planes by which maps are refined."""
 
 # One warp a program: its branches are a warp's own, and need no barrier. Four bytes a thread and plane make a load of
 # 128 bytes; the rows of an interleaved image have one plane to keep the memory busy with, so they take eight.
@@ -166,7 +179,7 @@ def load_planes(source, plane, there, PLANES: tl.constexpr):
 
 @triton.jit
 def dye_kernel(
-    image, out, prob, settings, extent, rows, columns,
+    image, out, prob, settings, extent, rows, columns, planes,
     image_sample, image_plane, image_row, image_column, out_sample, out_plane, out_row, out_column,
     maps, map_height, map_width, height, width, band,
     CHANNELS: tl.constexpr, PLANES: tl.constexpr, BLOCK: tl.constexpr,
@@ -179,7 +192,10 @@ def dye_kernel(
     grad_top, grad_bottom = gradient(extent + 2 * m, settings, height)
     # The first row of any weight; none where there is no opacity.
     start = clamped(grad_top + (grad_bottom > grad_top).to(tl.int32) - begin, end - begin + 1) + begin
-    if not can_exceed(CLEAR, prob, rows, columns, begin, end, x_begin, x_end, map_height, map_width, COMPILED):
+    LIMIT: tl.constexpr = CLEAR if planes is None else FAINT
+    if planes is not None:  # the maps are to be refined
+        planes = at(planes, n, 4 * GRID * GRID)
+    if not can_exceed(LIMIT, prob, rows, columns, begin, end, x_begin, x_end, map_height, map_width, COMPILED):
         start = end
 
     x = x_begin + tl.arange(0, BLOCK)
@@ -213,11 +229,14 @@ def dye_kernel(
             y, r0, r1, r2, r3, held, prob, rows, columns, x, plain, map_height, map_width, height, width,
             TINY, COMPILED,
         )  # fmt: skip
-        some = tl.max((q > CLEAR).to(tl.int32), 0) > 0
+        some = tl.max((q > LIMIT).to(tl.int32), 0) > 0
         if IN_PLACE:
             there = x < tl.where(some, width, 0)
             p0, p1, p2 = load_planes(source, image_plane, there, PLANES)
         if some:
+            if planes is not None:
+                p = tl.minimum(tl.maximum(q * (1.0 / 255.0), 0.0), 1.0)
+                q = 255.0 * with_detail(p, p0, p1, p2, planes, y, x, GRID, GRID, height, width, there)
             weight = row_weight(y, grad_top, grad_bottom)
             part = tl.max(((q < 255.0) & there).to(tl.int32), 0)
             before = p0
@@ -282,7 +301,9 @@ def hair_extents(prob: Tensor, height: int, width: int) -> Tensor:
     return extent
 
 
-def ombre_triton(image: Tensor, prob: Tensor, settings: Tensor, out: Tensor | None = None) -> Tensor:
+def ombre_triton(
+    image: Tensor, prob: Tensor, settings: Tensor, out: Tensor | None = None, planes: Tensor | None = None
+) -> Tensor:
     """Dye a batch of images on their GPU; under Triton's interpreter on the CPU.
 
     Args:
@@ -293,13 +314,16 @@ def ombre_triton(image: Tensor, prob: Tensor, settings: Tensor, out: Tensor | No
         out: where to write, of the image's shape and dtype; None for a new tensor of the image's layout. It may be the
             image itself: runs of 128 pixels (85 in interleaved rows) that stay as they are, are then neither read nor
             written.
+        planes: what :func:`ohlora_fast.kernels.refine.slopes` gives on the student's grid, to dye by maps refined so;
+            the gradient stays that of the maps as they are.
 
     Returns:
         ``out``.
     """
     out = torch.empty_like(image) if out is None else out
     count, channels, height, width = image.shape
-    interleaved = all(one.stride(1) == 1 and one.stride(3) == channels for one in (image, out))
+    # Refining takes whole pixels, not runs of values.
+    interleaved = planes is None and all(one.stride(1) == 1 and one.stride(3) == channels for one in (image, out))
     shape = tile(channels, interleaved)
     repeat = channels if interleaved else 1
     prob = prob.contiguous()
@@ -310,37 +334,57 @@ def ombre_triton(image: Tensor, prob: Tensor, settings: Tensor, out: Tensor | No
     grid = (count * triton.cdiv(height, band) * triton.cdiv(width * repeat, shape["BLOCK"]),)
     with torch.cuda.device_of(image):
         dye_kernel[grid](
-            image, out, prob, settings, extent, rows, columns, *strides,
+            image, out, prob, settings, extent, rows, columns, planes, *strides,
             *prob.shape, height, width * repeat, band,
             **shape, IN_PLACE=out is image, TINY=tiny, COMPILED=COMPILED, **OPTIONS,
         )  # fmt: skip
     return out
 
 
+def ombre_refined_triton(image: Tensor, prob: Tensor, settings: Tensor, out: Tensor | None = None) -> Tensor:
+    """Dye a batch of images by refined maps on their GPU; under Triton's interpreter on the CPU.
+
+    Args:
+        image: uint8 or float32 in 0 to 255, (N, 3 or 4, H, W), of any strides. Planes are read and written in the
+            longest runs.
+        prob: float32 (M, h, w) in [0, 1], where M is N or 1. Its hair rows, not the refined map's, bear the gradient.
+        settings: float64 (N, 5), as of :func:`ohlora_fast.ops.ombre_op.pack_settings`.
+        out: where to write, as of :func:`ombre_triton`.
+
+    Returns:
+        ``out``.
+    """
+    return ombre_triton(image, prob, settings, out, slopes(*on_grid(image, prob)))
+
+
 def forms() -> list[Form]:
     """The compiled forms of both kernels for large batches of 224×224 maps, as they are launched."""
     fixed = {"TINY": False, "COMPILED": True}
-    maps = {"prob": "*fp32", "rows": "*fp32", "columns": "*fp32", "extent": "*i32"}
-    found = [form("ombre: hair rows", extent_kernel, maps, {"BLOCK": BLOCK, **fixed})]
-    for kind in ("u8", "fp32"):
-        for channels in (3, 4):
-            for interleaved in (False, True):
-                for in_place in (False, True):
-                    name = f"ombre: {kind}, {channels} channels"
-                    name += f"{', interleaved' * interleaved}{', in place' * in_place}"
-                    pointers = {"image": f"*{kind}", "out": f"*{kind}", "settings": "*fp64", **maps}
-                    constants = {"image_column": 1, "out_column": 1, "IN_PLACE": in_place, **fixed}
-                    if interleaved:
-                        constants |= {"image_plane": 1, "out_plane": 1}
-                    found.append(form(name, dye_kernel, pointers, constants | tile(channels, interleaved)))
+    found = [form("ombre: hair rows", extent_kernel, {}, {"BLOCK": BLOCK, **fixed})]
+    for refined, kind, channels, interleaved, in_place in product(
+        (False, True), ("u8", "fp32"), (3, 4), (False, True), (False, True)
+    ):
+        name = f"ombre{', refined' * refined}: {kind}, {channels} channels"
+        name += f"{', interleaved' * interleaved}{', in place' * in_place}"
+        pointers = {"image": f"*{kind}", "out": f"*{kind}", "settings": "*fp64"}
+        constants = {"IN_PLACE": in_place, **fixed} | tile(channels, interleaved and not refined)
+        if not refined:
+            constants["planes"] = None
+        if interleaved:
+            constants |= {"image_plane": 1, "out_plane": 1}
+        if not (interleaved and refined):
+            constants |= {"image_column": 1, "out_column": 1}
+        found.append(form(name, dye_kernel, pointers, constants))
     return found
 
 
 def form(name: str, kernel: Any, pointers: dict[str, str], constants: dict[str, Any]) -> Form:
-    """A form whose other arguments are whole numbers, all of them but the number of maps multiples of 16."""
+    """A form whose other arguments are whole numbers, most of them multiples of 16."""
+    pointers = dict.fromkeys(("prob", "rows", "columns", "planes"), "*fp32") | {"extent": "*i32"} | pointers
     signature = {
         argument: "constexpr" if argument in constants else pointers.get(argument, "i32")
         for argument in kernel.arg_names
     }
-    divisible = tuple(one for one, kind in signature.items() if kind != "constexpr" and one != "maps")
+    odd = ("maps", "image_column", "out_column")
+    divisible = tuple(one for one, kind in signature.items() if kind != "constexpr" and one not in odd)
     return Form(name, kernel, signature, constants, OPTIONS, divisible)

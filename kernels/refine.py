@@ -2,6 +2,7 @@
 
 Three kernels: `fit` and `smooth` make the slopes and offsets of a grid, `add` goes over the photo. Bytes: the photo is
 read once, the map at its size read and written; the four planes of the grid, 0.8 MB, stay in the cache. Limit: bytes.
+To dye alone, `ombre_refined_triton` needs no map of the photo's size, and no `add`.
 """
 
 from __future__ import annotations
@@ -14,21 +15,20 @@ import torch.nn.functional as F
 import triton
 import triton.language as tl
 from ohlora_fast.kernels.form import Form
+from ohlora_fast.kernels.map_rows import COMPILED, clamped
 from torch import Tensor
 
+from ohlora_fast.ops.preprocess_op import preprocess
 from ohlora_fast.ops.refine_op import DOUBT, EPS, RADIUS
 from ohlora_fast.student import SIZE
 
+STEEPNESS = tl.constexpr(DOUBT)
+"""`DOUBT`, for kernels."""
 WARPS = 4
-CELLS = 128
-"""Of the grid, a program."""
+CELLS = 128 if COMPILED else 2**14
+"""Of the grid, a program. The interpreter's time goes by the number of operations, whatever their size."""
 BLOCK = 512
 """Pixels of a row of the photo, a program."""
-
-
-@triton.jit
-def clamped(index, size):
-    return tl.minimum(tl.maximum(index, 0), size - 1)
 
 
 @triton.jit
@@ -136,30 +136,60 @@ def stretched(plane, top, bottom, left, right, down, across, mask):
 
 
 @triton.jit
+def with_detail(p, red, green, blue, planes, y, x, grid_height, grid_width, height, width, mask):
+    """Probabilities p at columns x of row y, and what their pixels tell, by a sample's slopes and offset."""
+    size = grid_height * grid_width
+    top, bottom, down = place(y, grid_height, height)
+    left, right, across = place(x, grid_width, width)
+    top, bottom = top * grid_width, bottom * grid_width
+    detail = stretched(planes, top, bottom, left, right, down, across, mask) * red.to(tl.float32)
+    detail += stretched(planes + size, top, bottom, left, right, down, across, mask) * green.to(tl.float32)
+    detail += stretched(planes + 2 * size, top, bottom, left, right, down, across, mask) * blue.to(tl.float32)
+    detail = detail / 255.0 + stretched(planes + 3 * size, top, bottom, left, right, down, across, mask)
+    detail = tl.minimum(tl.maximum(detail, -1.0), 1.0)
+    q = p + tl.minimum(p * (1.0 - p) * STEEPNESS, 1.0) * detail
+    return tl.minimum(tl.maximum(q, 0.0), 1.0)
+
+
+@triton.jit
 def add_kernel(
     image, planes, prob, sample_stride, plane_stride, row_stride, column_stride, grid_height, grid_width, height, width,
-    doubt, BLOCK: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Adds to a row's probabilities what its pixels tell."""
     x = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     y, sample = tl.program_id(1), tl.program_id(2).to(tl.int64)
     mask = x < width
-    size = grid_height * grid_width
-    top, bottom, down = place(y, grid_height, height)
-    left, right, across = place(x, grid_width, width)
-    top, bottom = top * grid_width, bottom * grid_width
-    planes += sample * 4 * size
+    planes += sample * 4 * grid_height * grid_width
     image += sample * sample_stride + y * tl.cast(row_stride, tl.int64) + x * tl.cast(column_stride, tl.int64)
-    detail = tl.zeros((BLOCK,), tl.float32)
-    for channel in range(3):
-        slope = stretched(planes + channel * size, top, bottom, left, right, down, across, mask)
-        detail += slope * tl.load(image + channel * tl.cast(plane_stride, tl.int64), mask=mask, other=0).to(tl.float32)
-    detail = detail / 255.0 + stretched(planes + 3 * size, top, bottom, left, right, down, across, mask)
+    red = tl.load(image, mask=mask, other=0)
+    green = tl.load(image + tl.cast(plane_stride, tl.int64), mask=mask, other=0)
+    blue = tl.load(image + 2 * tl.cast(plane_stride, tl.int64), mask=mask, other=0)
     prob += (sample * height + y) * width + x
-    detail = tl.minimum(tl.maximum(detail, -1.0), 1.0)
     p = tl.load(prob, mask=mask, other=0.0)
-    q = p + tl.minimum(doubt * p * (1.0 - p), 1.0) * detail
-    tl.store(prob, tl.minimum(tl.maximum(q, 0.0), 1.0), mask=mask)
+    q = with_detail(p, red, green, blue, planes, y, x, grid_height, grid_width, height, width, mask)
+    tl.store(prob, q, mask=mask)
+
+
+def slopes(guide: Tensor, maps: Tensor) -> Tensor:
+    """Fit maps to photos on a grid, on their GPU; under Triton's interpreter on the CPU.
+
+    Args:
+        guide: float32 in [0, 1], (N, 3, h, w), the photos at the grid's size.
+        maps: float32 (N or 1, h, w), the maps at the grid's size.
+
+    Returns:
+        float32 (N, 4, h, w): the slopes of red, green and blue, and the offset.
+    """
+    count, _, rows, columns = guide.shape
+    guide, maps = guide.contiguous(), maps.contiguous()
+    planes, smoothed = guide.new_empty((count, 6, rows, columns)), guide.new_empty((count, 4, rows, columns))
+    cells = (triton.cdiv(rows * columns, CELLS), count)
+    map_stride = 0 if len(maps) == 1 else rows * columns
+    with torch.cuda.device_of(guide):
+        fit_kernel[cells](guide, maps, planes, map_stride, rows, columns, RADIUS, EPS, CELLS=CELLS, num_warps=WARPS)
+        smooth_kernel[cells](planes, smoothed, rows, columns, RADIUS, CELLS=CELLS, num_warps=WARPS)
+    return smoothed
 
 
 def refine_triton(image: Tensor, guide: Tensor, maps: Tensor, prob: Tensor) -> None:
@@ -172,16 +202,10 @@ def refine_triton(image: Tensor, guide: Tensor, maps: Tensor, prob: Tensor) -> N
         prob: float32 (N, H, W), contiguous, the maps at the photos' size. It is changed.
     """
     count, _, height, width = image.shape
-    rows, columns = maps.shape[1:]
-    guide, maps = guide.contiguous(), maps.contiguous()
-    planes, smoothed = guide.new_empty((count, 6, rows, columns)), guide.new_empty((count, 4, rows, columns))
-    cells = (triton.cdiv(rows * columns, CELLS), count)
-    map_stride = 0 if len(maps) == 1 else rows * columns
+    planes = slopes(guide, maps)
     with torch.cuda.device_of(image):
-        fit_kernel[cells](guide, maps, planes, map_stride, rows, columns, RADIUS, EPS, CELLS=CELLS, num_warps=WARPS)
-        smooth_kernel[cells](planes, smoothed, rows, columns, RADIUS, CELLS=CELLS, num_warps=WARPS)
         add_kernel[(triton.cdiv(width, BLOCK), height, count)](
-            image, smoothed, prob, *image.stride(), rows, columns, height, width, DOUBT, BLOCK=BLOCK, num_warps=WARPS
+            image, planes, prob, *image.stride(), *planes.shape[2:], height, width, BLOCK=BLOCK, num_warps=WARPS
         )
 
 
@@ -189,10 +213,16 @@ def refined(photos: Tensor, maps: Tensor) -> Tensor:
     """The maps (N or 1, h, w) at the photos' size, refined: (N, H, W). Arguments as of `refine_triton`."""
     prob = resized(maps[:, None], photos.shape[2:], "bicubic")[:, 0].clamp(0, 1)
     prob = prob.expand(len(photos), -1, -1).contiguous()
-    grid = maps if maps.shape[1:] == (SIZE, SIZE) else resized(maps[:, None], (SIZE, SIZE), "bicubic")[:, 0].clamp(0, 1)
-    guide = resized(photos[:, :3].float(), (SIZE, SIZE), "bilinear") / 255
-    refine_triton(photos, guide, grid, prob)
+    refine_triton(photos, *on_grid(photos, maps), prob)
     return prob
+
+
+def on_grid(photos: Tensor, maps: Tensor) -> tuple[Tensor, Tensor]:
+    """Photos and maps at the grid's size, as `slopes` takes them."""
+    grid = maps if maps.shape[1:] == (SIZE, SIZE) else resized(maps[:, None], (SIZE, SIZE), "bicubic")[:, 0].clamp(0, 1)
+    if photos.dtype == torch.uint8:  # as the student takes them: without a copy in floats
+        return (preprocess(photos, torch.float32) + 127.5) / 255, grid
+    return resized(photos[:, :3].float(), (SIZE, SIZE), "bilinear") / 255, grid
 
 
 def resized(x: Tensor, size: tuple[int, ...], mode: str) -> Tensor:
@@ -208,8 +238,8 @@ def forms() -> Iterator[Form]:
 
 
 def form(name: str, kernel: Any, constants: dict[str, int], **types: str) -> Form:
-    """A form whose pointers are float32 but for `types`, and whose other numbers are whole but for two."""
-    types |= dict.fromkeys(("guide", "maps", "planes", "out", "prob"), "*fp32") | {"eps": "fp32", "doubt": "fp32"}
+    """A form whose pointers are float32 but for `types`, and whose other numbers are whole but for `eps`."""
+    types |= dict.fromkeys(("guide", "maps", "planes", "out", "prob"), "*fp32") | {"eps": "fp32"}
     signature = {
         argument: "constexpr" if argument in constants else types.get(argument, "i32") for argument in kernel.arg_names
     }
