@@ -77,9 +77,9 @@ def test_refined_and_natural_photos_are_dyed_by_the_same_formulas(how):
     expected = apply_ombre(photos, stylist.segment_map(photos), 0.9, **how)
     dyed = stylist.dye(photos, 0.9, **how)
     differ = np.abs(dyed.astype(int) - expected)
-    # The GPU's photo at the grid's size is not rounded to bytes, so refined maps differ by up to 0.01.
-    assert differ.max() <= 12
-    assert differ.mean() < 0.05
+    # The GPU's photo at the grid's size may be 2 of 255 off, which moves a refined map by some 0.005.
+    assert differ.max() <= 6
+    assert differ.mean() < 0.01
     assert np.abs(dyed.astype(int) - photos).mean() > 1
     tensors = torch.from_numpy(photos).permute(0, 3, 1, 2).cuda()
     assert np.array_equal(stylist.dye(tensors, 0.9, **how).permute(0, 2, 3, 1).cpu().numpy(), dyed)
