@@ -90,8 +90,9 @@ def _lay_out(handlers: Handlers, limits: Limits) -> None:
             )  # fmt: skip
             with gr.Column(visible=False) as of_natural:
                 palette = gr.Dropdown(
-                    [BY_COLOR, *PALETTES], value=Look.palette, label="Palette", elem_id="natural-palette"
-                )
+                    [BY_COLOR, *PALETTES], value=Look.palette, label="Palette", elem_id="natural-palette",
+                    info="colours from root to tip, in place of the colour slider's",
+                )  # fmt: skip
                 strength = gr.Slider(
                     0, 1, Look.strength, step=0.01, label="Strength", elem_id="strength",
                     info="how much of the natural colour is covered",
