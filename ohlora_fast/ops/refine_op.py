@@ -8,8 +8,8 @@ finer than a window, with the means over windows written as mean():
     q = p + min(1, DOUBT · p · (1 − p)) · clip(mean(slopes)·(pixel − mean(colours)), −1, 1),    clipped to [0, 1].
 
 Where the map is flat, the slopes are zero; where it is sure, the photo counts for little: a bright strand in dark hair
-stays hair. So q is at most (1 + DOUBT) · p: where there is next to no hair, nobody need look. Slopes and offset, four small planes, are stretched bilinearly to the photo; nothing else of full size is
-made.
+stays hair. So q is at most (1 + DOUBT) · p: where there is next to no hair, nobody need look. Slopes and offset, four
+small planes, are stretched bilinearly to the photo; nothing else of full size is made.
 
 Everything here trusts its arguments; :func:`ohlora_fast.refine.refine_map` checks them:
 
