@@ -11,6 +11,10 @@ true mask is what the student makes of the still photo. For each way and motion 
 - IoU against the true mask, moved;
 - lag, in frames: how old the true mask is that the maps fit best;
 - shake: by how much the last hair row, of 720, changes its speed from frame to frame; the ombre hangs on that row.
+
+Then the frames are dyed, as by `ohlora-fast video --smooth 0` and as it does by itself. Their colour's flicker is how
+far sure hair is from the frame before, moved by the true motion: the mean distance in CIE L*a*b*, of frames blurred
+over 5 pixels.
 """
 
 from __future__ import annotations
@@ -26,10 +30,14 @@ import numpy as np
 from ohlora_fast.benchmarks import clips
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.frames import rgb_of
+from ohlora_fast.natural import NaturalDye
+from ohlora_fast.ombre import Ombre
 from ohlora_fast.ops.ombre_op import hair_rows
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import squash
 from ohlora_fast.stylist import HairStylist
+from ohlora_fast.video.dyer import Found, FrameDyer
 from ohlora_fast.video.smoothing import DEFAULT, MaskSmoother
 
 Array = np.ndarray[Any, Any]
@@ -44,6 +52,16 @@ CRF = 26.0
 ROWS = (720, 1280)
 """Height and width of the frames whose hair rows count."""
 TRUE = "true masks"
+OMBRE = Ombre(color=0.9, ombre_height=1.0, ombre_grad_height=0.3)
+DYES: dict[str, str | NaturalDye] = {
+    "seed": "seed",
+    "natural": NaturalDye(lift=0.8),
+    "along the flow": NaturalDye("rose-to-blue", lift=0.8, direction="flow"),
+    "with highlights": NaturalDye(lift=0.8, highlights="gold"),
+    "with an undercolour": NaturalDye(lift=0.8, undercolor="teal"),
+}
+SURE = 0.95
+"""Hair from this value of the true mask on is looked at for its colour."""
 
 
 def main() -> int:
@@ -65,12 +83,20 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print("| motion | maps | flicker | IoU | lag | shake |\n| --- | --- | ---: | ---: | ---: | ---: |")
+    colors: list[str] = []
     for motion in clips.MOTIONS:
         scores: dict[str, list[tuple[float, ...]]] = {name: [] for name in (*ways(), TRUE)}
+        changes: dict[str, list[tuple[float, ...]]] = {name: [] for name in ("undyed", *DYES)}
         for photo, mask in pairs:
             placed = clips.placements(motion, COUNT, photo.shape[:2], FRAME)
-            views = [squash(frame) for frame in coded(clips.frames(photo, placed, FRAME))]
+            frames = list(coded(clips.frames(photo, placed, FRAME)))
+            views = [squash(frame) for frame in frames]
             maps = [stylist.engine.predict(view[None])[0] for view in views]
+            sure = [clips.place(mask, placement, FRAME) >= SURE for placement in placed]
+            changes["undyed"].append((color_flicker(frames, sure, placed),) * 2)
+            for name, method in DYES.items():
+                ways_dyed = (dyed(stylist, frames, views, maps, method, smooth) for smooth in (0, DEFAULT))
+                changes[name].append(tuple(color_flicker(list(film), sure, placed) for film in ways_dyed))
             truth = [small(clips.place(mask, placement, FRAME)) for placement in placed]
             for name, smoother in ways().items():
                 scores[name].append(score(list(map(smoother, maps, views)), truth, placed))
@@ -79,6 +105,10 @@ def main() -> int:
             flicker, iou, lag, shake = np.mean(values, 0)
             age = "" if motion == "still" else f"{lag:+.2f}"
             print(f"| {motion} | {name} | {flicker:.4f} | {iou:.4f} | {age} | {shake:.1f} |", flush=True)
+        for name, pair in changes.items():
+            alone, smoothed = np.mean(pair, 0)
+            colors.append(f"| {motion} | {name} | {alone:.2f} | {smoothed:.2f} |")
+    print("\n| motion | colour | each alone | smoothed |\n| --- | --- | ---: | ---: |", *colors, sep="\n")
     return 0
 
 
@@ -126,7 +156,6 @@ def from_folders(photos: Path, masks: Path, count: int) -> Iterator[tuple[Array,
 def coded(frames: Iterator[Array]) -> Iterator[Array]:
     """Frames as H.264 leaves them."""
     from ohlora_fast.media.encoding import Encoding
-    from ohlora_fast.media.frames import rgb_of
     from ohlora_fast.media.video import VideoWriter
     from ohlora_fast.media.video_reader import VideoReader
 
@@ -137,6 +166,42 @@ def coded(frames: Iterator[Array]) -> Iterator[Array]:
                 writer.write(frame)
         with VideoReader(path) as reader:
             yield from map(rgb_of, reader.items())  # type: ignore[arg-type]
+
+
+def dyed(
+    stylist: HairStylist,
+    frames: list[Array],
+    views: list[Array],
+    maps: list[Array],
+    method: str | NaturalDye,
+    smooth: float,
+) -> Iterator[Array]:
+    """Frames as `ohlora-fast video` dyes them, by the student's maps."""
+    import av
+
+    dyer = FrameDyer(stylist, smooth, method=method)
+    for pixels, view, prob in zip(frames, views, maps, strict=True):
+        frame = av.VideoFrame.from_ndarray(pixels).reformat(format="yuv420p")
+        yield rgb_of(dyer.dye(Found(frame, pixels, view, prob), OMBRE))
+
+
+def color_flicker(frames: list[Array], sure: list[Array], placed: list[Array]) -> float:
+    """How far the colour of sure hair is from that in the frame before, moved by the true motion."""
+    import cv2
+
+    labs = [cv2.cvtColor(cv2.blur(one, (5, 5)).astype(np.float32) / 255, cv2.COLOR_RGB2LAB) for one in frames]
+    distances = []
+    for n in range(FIRST, len(labs)):
+        motion = whole(placed[n]) @ np.linalg.inv(whole(placed[n - 1]))
+        size = labs[n].shape[1::-1]
+        before = cv2.warpAffine(labs[n - 1], motion[:2], size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        distances.append(np.linalg.norm(labs[n] - before, axis=2)[sure[n]].mean())
+    return float(np.mean(distances))
+
+
+def whole(placement: Array) -> Array:
+    """A placement (2, 3) as a matrix that can be inverted, (3, 3)."""
+    return np.vstack([placement, [0, 0, 1]])
 
 
 def small(mask: Array) -> Array:
@@ -166,8 +231,7 @@ def carried(picture: Array, before: Array, after: Array) -> Array:
     to_map = np.array(
         [[SIZE / width, 0, (SIZE / width - 1) / 2], [0, SIZE / height, (SIZE / height - 1) / 2], [0, 0, 1]]
     )
-    whole = [np.vstack([placement, [0, 0, 1]]) for placement in (before, after)]
-    matrix = to_map @ whole[1] @ np.linalg.inv(whole[0]) @ np.linalg.inv(to_map)
+    matrix = to_map @ whole(after) @ np.linalg.inv(whole(before)) @ np.linalg.inv(to_map)
     return cv2.warpAffine(picture, matrix[:2], (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 

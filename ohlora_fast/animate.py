@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,10 +11,12 @@ from PIL import Image, ImageOps
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.convert import Pixels
+from ohlora_fast.natural import natural_dye
 from ohlora_fast.ombre import Ombre, has_hair
 from ohlora_fast.sweep import ombre_sweep
 
 if TYPE_CHECKING:
+    from ohlora_fast.natural import NaturalDye
     from ohlora_fast.stylist import HairStylist
 
 Keys = float | Sequence[float]
@@ -26,6 +29,12 @@ def dyed_frames(
     ombre_height: Keys = (0.3, 1.0, 0.3),
     ombre_grad_height: Keys = Ombre.ombre_grad_height,
     frames: int = 48,
+    *,
+    method: str | NaturalDye = "seed",
+    strength: Keys | None = None,
+    lift: Keys | None = None,
+    refine: bool = False,
+    tiles: bool = False,
 ) -> Iterator[Pixels]:
     """Dye a photo over and over with settings that move. The student runs once.
 
@@ -36,12 +45,15 @@ def dyed_frames(
             0 to 1, see `HairStylist.dye`. If all end where they begin (color 1 is 0 again), the frame that would
             come twice is left out, and the animation can run round.
         frames: how many.
+        method: "seed", "natural" or a :class:`ohlora_fast.NaturalDye`, see `HairStylist.dye`.
+        strength, lift: of natural dyeing, a number or several, as the three above; None: as `method` has them.
+        refine, tiles: how the hair is found, see `HairStylist.segment`.
 
     Returns:
         The frames, as the photo.
 
     Raises:
-        InputError: no hair is found, or a setting is out of its range.
+        InputError: no hair is found, a setting is out of its range, or strength or lift came with the method "seed".
 
     >>> from ohlora_fast import HairStylist
     >>> from ohlora_fast.cli.demo import portrait
@@ -49,15 +61,22 @@ def dyed_frames(
     >>> len(made), made[0].shape
     (3, (320, 320, 3))
     """
-    keys = [tuple(np.atleast_1d(value).tolist()) for value in (color, ombre_height, ombre_grad_height)]
+    dye = None if method == "seed" else natural_dye(method)
+    moving = {name: keys for name, keys in (("strength", strength), ("lift", lift)) if keys is not None}
+    if moving and dye is None:
+        name, value = next(iter(moving.items()))
+        raise InputError(f"{name}: {value!r} came with the method 'seed'; allowed are 'natural' and a NaturalDye")
+    swept = (color, ombre_height, ombre_grad_height, *moving.values())
+    keys = [tuple(np.atleast_1d(value).tolist()) for value in swept]
     if frames < 1 or not all(keys):
         raise InputError(f"frames, settings: {frames} and {keys} came; allowed are one and more of each")
     _, settings = ombre_sweep(keys, frames)
-    prob = stylist.segment_map(photo)
+    prob = stylist.segment(photo, refine=refine, tiles=tiles) if refine or tiles else stylist.segment_map(photo)
     if not has_hair(prob, photo.shape[:2], stylist.threads).all():
         raise InputError("no hair found")
-    for values in zip(*settings, strict=True):
-        yield stylist.dye_by_map(photo, prob, *values)
+    for color_now, height_now, grad_now, *of_dye in zip(*settings, strict=True):
+        now = "seed" if dye is None else replace(dye, **dict(zip(moving, of_dye, strict=True)))
+        yield stylist.dye_by_map(photo, prob, color_now, height_now, grad_now, method=now)
 
 
 def prepared(pixels: Pixels, side: int, size: tuple[int, int] | None = None) -> Pixels:

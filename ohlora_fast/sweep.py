@@ -68,12 +68,12 @@ def ombre_sweep(
     """The settings of an ombre in every frame of an animation.
 
     Args:
-        keys: of color, ombre_height and ombre_grad_height.
+        keys: of color, ombre_height, ombre_grad_height and whatever else moves.
         frames: how many.
         returning: whether what moves beside them comes back; if they do too, the frame that came twice is left out.
 
     Returns:
-        The frames' times, and color, ombre_height and ombre_grad_height, one a frame each.
+        The frames' times, and the settings in the order of `keys`, one a frame each.
 
     >>> times, settings = ombre_sweep([(0, 1), (0.3, 1, 0.3), (0.5,)], frames=4)
     >>> [values.tolist() for values in settings]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from ohlora_fast.student.engines import has_nvidia_gpu
 
@@ -46,6 +46,12 @@ def portrait(tmp_path: Path, portrait_pixels: np.ndarray) -> Path:
     path = tmp_path / "portrait.png"
     Image.fromarray(portrait_pixels).save(path)
     return path
+
+
+def frames_of(path: Path) -> list[np.ndarray]:
+    """The frames of a GIF or WebP, uint8 RGB."""
+    with Image.open(path) as image:
+        return [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
 
 
 def recipe_values(name: str, shape: tuple[int, ...], style: str = "fan_in") -> np.ndarray[Any, Any]:

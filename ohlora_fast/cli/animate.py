@@ -8,11 +8,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ohlora_fast.cli.natural_options import add_natural_options, method_from
 from ohlora_fast.cli.options import (
     add_animation_options,
     add_engine_options,
     add_file_options,
+    add_mask_options,
     add_sweep_options,
+    color_keys,
     count,
     stylist_from,
     write_animation,
@@ -36,6 +39,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("animate", help="animate the hair's colour", description=DESCRIPTION)
     add_file_options(parser, "a .gif, .webp or .mp4 file, or a folder")
     add_sweep_options(parser)
+    add_natural_options(parser, swept=True)
+    add_mask_options(parser)
     add_animation_options(parser)
     parser.add_argument("--frames", type=count, default=48, metavar="N", help="of each photo (default 48)")
     parser.add_argument(
@@ -125,5 +130,18 @@ def _one_after_the_other(args: argparse.Namespace) -> int:
 
 def _frames(stylist: HairStylist, pixels: Pixels, args: argparse.Namespace) -> Iterator[Pixels]:
     from ohlora_fast.animate import dyed_frames
+    from ohlora_fast.refine import wants_refining
 
-    return dyed_frames(stylist, pixels, args.color, args.ombre_height, args.ombre_grad_height, args.frames)
+    return dyed_frames(
+        stylist,
+        pixels,
+        color_keys(args.color),
+        args.ombre_height,
+        args.ombre_grad_height,
+        args.frames,
+        method=method_from(args, args.color if ":" not in args.color else None),
+        strength=args.strength,
+        lift=args.lift,
+        refine=wants_refining(args.refine, *pixels.shape[:2]),
+        tiles=args.tiles,
+    )

@@ -18,8 +18,8 @@ from ohlora_fast.cli.options import (
     add_engine_options,
     add_file_options,
     add_mask_options,
+    as_text,
     color_range,
-    color_range_text,
     count,
     fraction_range,
     percent,
@@ -51,7 +51,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("dye", help="dye the hair in pictures", description=DESCRIPTION, epilog=SETS)
     add_file_options(parser, "the file for one picture (its suffix tells the format), or a folder")
     parser.add_argument(
-        "--color", type=color_range_text, default="0.5",
+        "--color", type=as_text(color_range), default="0.5",
         help="0 to 1, a CSS name or #rrggbb: the hue (default 0.5, sky blue)",
     )  # fmt: skip
     parser.add_argument(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from ohlora_fast.cli.options import fraction
+from ohlora_fast.cli.options import fraction, fraction_keys
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,8 +18,14 @@ SETTINGS = (
 )  # fmt: skip
 
 
-def add_natural_options(parser: argparse.ArgumentParser) -> None:
-    """Add `--method` and what `method_from` reads; each setting of natural dyeing asks for it by itself."""
+def add_natural_options(parser: argparse.ArgumentParser, swept: bool = False) -> None:
+    """Add `--method` and what `method_from` reads; each setting of natural dyeing asks for it by itself.
+
+    Args:
+        parser: gets them.
+        swept: whether strength and lift may be several values, which an animation goes through.
+    """
+    one, metavar, several = (fraction_keys, "A:B:…", "; or several, as above") if swept else (fraction, "X", "")
     group = parser.add_argument_group("natural dyeing, which keeps strands and highlights")
     group.add_argument(
         "--method", choices=("seed", "natural"),
@@ -31,10 +37,10 @@ def add_natural_options(parser: argparse.ArgumentParser) -> None:
         help="a palette's name (rose-to-blue, sunset, mermaid, copper, platinum, …), or colours from root to tip with "
         "commas between (default: --color; a name or #rrggbb there is then that very colour)",
     )  # fmt: skip
-    group.add_argument("--strength", type=fraction, metavar="X", help="how much the dye covers, 0 to 1 (0.9)")
+    group.add_argument("--strength", type=one, metavar=metavar, help="how much the dye covers, 0 to 1 (0.9)" + several)
     group.add_argument(
-        "--lift", type=fraction, metavar="X",
-        help="how far dark hair is bleached first: 0, so that it takes a tint, to 1 (0.4)",
+        "--lift", type=one, metavar=metavar,
+        help="how far dark hair is bleached first: 0, so that it takes a tint, to 1 (0.4)" + several,
     )  # fmt: skip
     group.add_argument("--warmth", type=fraction, metavar="X", help="orange that half a lift leaves, 0 to 1 (0.2)")
     group.add_argument(
@@ -51,7 +57,7 @@ def method_from(args: argparse.Namespace, color: str | None = None) -> str | Nat
     """What `--method` and the settings beside it ask for.
 
     Args:
-        args: with what `add_natural_options` added.
+        args: with what `add_natural_options` added. Values that an animation goes through are left to it.
         color: what came as `--color`: a colour that is no number is what natural dyeing takes as it is.
 
     Raises:
@@ -66,7 +72,7 @@ def method_from(args: argparse.Namespace, color: str | None = None) -> str | Nat
     from ohlora_fast.natural import NaturalDye
 
     stops = given.pop("palette", color if color is not None and not _is_number(color) else None)
-    return NaturalDye(stops=stops, **given)
+    return NaturalDye(stops=stops, **{name: value for name, value in given.items() if not isinstance(value, tuple)})
 
 
 def describe_method(method: NaturalDye) -> str:

@@ -13,6 +13,7 @@ from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
     from ohlora_fast.media.convert import Pixels
+    from ohlora_fast.ombre import Ombre
     from ohlora_fast.stylist import HairStylist
 
 
@@ -50,10 +51,14 @@ def color_range(text: str) -> float | tuple[float, float]:
     return _range(text, color)
 
 
-def color_range_text(text: str) -> str:
-    """Text that `color_range` takes, as it came: what method reads it is not known yet."""
-    color_range(text)
-    return text
+def as_text(read: Callable[[str], object]) -> Callable[[str], str]:
+    """A type that takes what `read` takes, and gives it as it came: what method reads it is not known yet."""
+
+    def text_itself(text: str) -> str:
+        read(text)
+        return text
+
+    return text_itself
 
 
 def fraction_range(text: str) -> float | tuple[float, float]:
@@ -115,9 +120,12 @@ def percent(text: str) -> int:
 
 
 def add_ombre_options(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of one ombre."""
+    """Add the settings of one ombre, as `ombre_from` reads them."""
     parser.add_argument(
-        "--color", type=color, default=0.5, help="0 to 1, a CSS name or #rrggbb: the hue (default 0.5, sky blue)"
+        "--color",
+        type=as_text(color),
+        default="0.5",
+        help="0 to 1, a CSS name or #rrggbb: the hue (default 0.5, sky blue)",
     )
     parser.add_argument(
         "--ombre-height", type=fraction, default=0.6, metavar="X", help="how far up the colour goes, 0 to 1 (0.6)"
@@ -125,6 +133,13 @@ def add_ombre_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ombre-grad-height", type=fraction, default=0.5, metavar="X", help="share that fades in, 0 to 1 (0.5)"
     )
+
+
+def ombre_from(args: argparse.Namespace) -> Ombre:
+    """The ombre that `add_ombre_options` asks for."""
+    from ohlora_fast.ombre import Ombre
+
+    return Ombre(color(args.color), args.ombre_height, args.ombre_grad_height)
 
 
 def add_engine_options(parser: argparse.ArgumentParser, several: bool = False) -> None:
@@ -163,12 +178,12 @@ def add_file_options(parser: argparse.ArgumentParser, out_help: str) -> None:
 
 
 def add_sweep_options(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of an ombre that move through an animation."""
+    """Add the settings of an ombre that move through an animation; `color_keys` reads its colour."""
     group = parser.add_argument_group(
         "ombre", "Each a value, or several with colons between, which are reached one after the other at even times."
     )
     group.add_argument(
-        "--color", type=color_keys, default=(0.0, 1.0), metavar="A:B:…",
+        "--color", type=as_text(color_keys), default="0:1", metavar="A:B:…",
         help="0 to 1, CSS names or #rrggbb: the hue (default 0:1, once round)",
     )  # fmt: skip
     group.add_argument(

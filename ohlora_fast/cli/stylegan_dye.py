@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ohlora_fast.cli.options import add_engine_options, stylist_from, write_animation
+from ohlora_fast.cli.options import add_engine_options, color_keys, stylist_from, write_animation
 from ohlora_fast.cli.stylegan_options import add_walk_options, painter_from, walk_from
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.sweep import ombre_sweep
 
     check_animation(args.out, args.overwrite)
-    keys = args.color, args.ombre_height, args.ombre_grad_height
+    keys = color_keys(args.color), args.ombre_height, args.ombre_grad_height
     times, settings = ombre_sweep(keys, args.frames, returning=args.loop)
     batches = dyed(walk_from(args, painter_from(args), times), stylist_from(args), settings)
     bald = 0

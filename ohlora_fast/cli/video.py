@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ohlora_fast.cli.console import complain
-from ohlora_fast.cli.options import add_engine_options, add_ombre_options, between
+from ohlora_fast.cli.natural_options import add_natural_options, method_from
+from ohlora_fast.cli.options import add_engine_options, add_ombre_options, between, ombre_from
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     coding.add_argument("--codec", help="an encoder of FFmpeg's (libx264; in .webm libvpx-vp9)")
     coding.add_argument("--preset", help="its speed, in its own words (veryfast)")
     coding.add_argument("--crf", type=quality, default=20, metavar="Q", help="0 to 63, smaller is better (20)")
+    add_natural_options(parser)
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
@@ -62,17 +64,19 @@ def strength(text: str) -> float:
 def run(args: argparse.Namespace) -> int:
     """Dye the video that `args` names."""
     from ohlora_fast.media.encoding import Encoding
-    from ohlora_fast.ombre import Ombre
     from ohlora_fast.stylist import HairStylist
     from ohlora_fast.video import dye_video
 
-    still = Ombre(args.color, args.ombre_height, args.ombre_grad_height)
+    method = method_from(args, args.color)
+    still = ombre_from(args)
     ombre = still if args.keyframes is None else keyframes(args.keyframes, still)
     encoding = Encoding(args.codec, args.preset, args.crf, args.threads)
     # One thread for the student: others decode, dye and encode beside it.
     stylist = HairStylist(args.checkpoint, args.engine, args.device, args.threads or 1)
     with progress() as seen:
-        done = dye_video(args.source, args.out, ombre, args.smooth, encoding, stylist, args.overwrite, seen)
+        done = dye_video(
+            args.source, args.out, ombre, args.smooth, encoding, stylist, args.overwrite, seen, method=method
+        )
     for note in done.notes:
         complain("note", f"{args.source}: {note}")
     if done.bald:

@@ -11,9 +11,9 @@ from ohlora_fast.cli.console import complain
 from ohlora_fast.cli.options import add_engine_options, count, positive, stylist_from
 
 DESCRIPTION = """\
-Serve a page with a before/after slider, three sliders, named colours, the mask and a download in full size, until
-Ctrl-C. It is reached from this machine alone, unless --host says otherwise. Photos are held in memory and forgotten
-when their tab is closed; nothing is sent to other servers."""
+Serve a page with a before/after slider, three sliders, named colours, natural dyeing, the mask and a download in full
+size, until Ctrl-C. It is reached from this machine alone, unless --host says otherwise. Photos are held in memory and
+forgotten when their tab is closed; nothing is sent to other servers."""
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ohlora_fast.cli.options import add_engine_options, add_ombre_options, count
+from ohlora_fast.cli.natural_options import add_natural_options, method_from
+from ohlora_fast.cli.options import add_engine_options, add_ombre_options, count, ombre_from
 from ohlora_fast.cli.video import add_smooth_option
 from ohlora_fast.errors import InputError
 
@@ -37,6 +38,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--once", action="store_true", help="end with the FILE")
     parser.add_argument("--port", type=count, default=0, metavar="N", help="of the page (default: one that is free)")
+    add_natural_options(parser)
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
@@ -46,7 +48,6 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.media.encoding import Encoding
     from ohlora_fast.media.video import VideoWriter
     from ohlora_fast.media.video_reader import VideoReader
-    from ohlora_fast.ombre import Ombre
     from ohlora_fast.stylist import HairStylist
     from ohlora_fast.video.live import Live
     from ohlora_fast.video.page import served
@@ -61,9 +62,10 @@ def run(args: argparse.Namespace) -> int:
     def record(reader: VideoReader, form: Upright) -> VideoWriter:
         return VideoWriter(args.record, reader.fps, form.size, Encoding(), args.overwrite, form.look, reader.time_base)
 
-    ombre = Ombre(args.color, args.ombre_height, args.ombre_grad_height)
+    method = method_from(args, args.color)
     stylist = HairStylist(args.checkpoint, args.engine, args.device, args.threads)
-    live = Live(source, stylist, ombre, args.smooth, once=args.once or args.record is not None)
+    once = args.once or args.record is not None
+    live = Live(source, stylist, ombre_from(args), args.smooth, once, method=method)
     with served(live, args.port) as address, stopped_by_ctrl_c(live):
         print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
         live.run(record if args.record else None)

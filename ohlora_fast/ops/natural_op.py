@@ -18,7 +18,7 @@ from .ombre_op import cpu_threads, hair_rows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["natural_cpp", "natural_numpy", "plan_of", "plan_of_sample"]
+__all__ = ["dyed_hair", "natural_cpp", "natural_numpy", "plan_of", "plan_of_sample", "planned_cpp"]
 
 
 def plan_of(
@@ -54,34 +54,58 @@ def natural_numpy(
     Returns:
         uint8, shape of the image.
     """
-    import cv2
-
     plan = plan_of(image, prob, packed)
     out = image.copy()
-    height, width = image.shape[1:3]
     for n in range(len(image)):
-        resized = cv2.resize(prob[n if len(prob) > 1 else 0], (width, height), interpolation=cv2.INTER_CUBIC)
-        opacity = smoothstep(resized.astype(np.float64), *EDGES).reshape(height, width)
-        table = plan.table[n].astype(np.float64)
-        entries = table[:, None] if plan.index is None else table[plan.index[n]]
-        hair = opacity > 0
-        entries = np.broadcast_to(entries, (height, width, table.shape[1]))[hair]
-        lab = to_oklab(image[n, :, :, :3][hair])
-        lab += (entries[:, 0] * opacity[hair])[:, None] * (dyed(lab, entries) - lab)
-        out[n, :, :, :3][hair] = np.floor(from_oklab(lab) + 0.5).astype(np.uint8)
+        hair, values = dyed_hair(image[n, :, :, :3], prob[n if len(prob) > 1 else 0], plan, n)
+        out[n, :, :, :3][hair] = np.floor(values + 0.5).astype(np.uint8)
     return out
+
+
+def dyed_hair(
+    pixels: NDArray[Any], prob: NDArray[np.float32], plan: Plan, n: int = 0
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Dye one photo's hair, and round nothing.
+
+    Args:
+        pixels: (H, W, 3), uint8 or floating point in 0 to 255.
+        prob: float32 (h, w) in [0, 1].
+        plan: of the batch.
+        n: which sample of the plan the photo is.
+
+    Returns:
+        Which pixels are hair, (H, W), and what becomes of these, float64 (K, 3).
+    """
+    import cv2
+
+    height, width = pixels.shape[:2]
+    resized = cv2.resize(prob, (width, height), interpolation=cv2.INTER_CUBIC)
+    opacity = smoothstep(resized.astype(np.float64), *EDGES).reshape(height, width)
+    table = plan.table[n].astype(np.float64)
+    entries = table[:, None] if plan.index is None else table[plan.index[n]]
+    hair = opacity > 0
+    entries = np.broadcast_to(entries, (height, width, table.shape[1]))[hair]
+    lab = to_oklab(pixels[hair])
+    lab += (entries[:, 0] * opacity[hair])[:, None] * (dyed(lab, entries) - lab)
+    return hair, from_oklab(lab)
 
 
 def natural_cpp(
     image: NDArray[np.uint8], prob: NDArray[np.float32], packed: NDArray[np.float64], threads: int | None = None
 ) -> NDArray[np.uint8]:
     """Dye a batch with the compiled kernel; arguments and result as of :func:`natural_numpy`."""
+    return planned_cpp(image, prob, plan_of(image, prob, packed, threads), threads)
+
+
+def planned_cpp(
+    image: NDArray[np.uint8], prob: NDArray[np.float32], plan: Plan, threads: int | None = None
+) -> NDArray[np.uint8]:
+    """As `natural_cpp`, by a plan that is made already."""
     from ohlora_fast import _core
 
     if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
         image = np.ascontiguousarray(image)
     threads = cpu_threads(threads)
-    plan = plan_of(image, prob, packed, threads)
     out = np.empty(image.shape, np.uint8)
     for n, photo in enumerate(image):
         resized = _core.resize_maps(prob[n : n + 1] if len(prob) > 1 else prob, *photo.shape[:2], threads)[0]

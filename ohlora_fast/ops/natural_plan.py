@@ -46,11 +46,13 @@ from .hair_flow import FINE, crown_distance, inner_layer, smoothstep, streaks, w
 from .oklab import to_oklab
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-__all__ = ["COLUMNS", "EDGES", "Mixture", "Plan", "make_plan", "sample_grid"]
+__all__ = ["COLUMNS", "EDGES", "Measured", "Mixture", "Plan", "make_plan", "measure", "sample_grid"]
 
 COLUMNS = 12
 """Of a table: the eleven above, and one of zeros."""
@@ -125,6 +127,22 @@ class Mixture(NamedTuple):
         return not (self.flow or self.density or self.under)
 
 
+class Measured(NamedTuple):
+    """What is measured of one photo; a video smooths it over time.
+
+    Attributes:
+        mean: mean OKLab lightness of the hair.
+        distance: of `crown_distance`; like the next two in [0, 1], and None if the mixture does not need it.
+        streaks: of `streaks`.
+        inner: of `inner_layer`.
+    """
+
+    mean: float
+    distance: Floats | None = None
+    streaks: Floats | None = None
+    inner: Floats | None = None
+
+
 @dataclass(frozen=True)
 class Plan:
     """The dyes of a batch.
@@ -156,6 +174,7 @@ def make_plan(
     hair: NDArray[np.int32],
     size: tuple[int, int],
     packed: Floats,
+    measured: Sequence[Measured] | None = None,
 ) -> Plan:
     """Make the tables and index planes of a batch.
 
@@ -165,20 +184,43 @@ def make_plan(
         hair: first and last hair row, (M, 2), as of :func:`ohlora_fast.ops.ombre_op.hair_rows`.
         size: height and width of the photos.
         packed: float64 (N, 14 + 3·S), a `Mixture` a sample.
+        measured: of each photo; None: as `measure` finds it in its pixels.
     """
     tables, planes = [], []
     for n, row in enumerate(packed):
         m = n if len(prob) > 1 else 0
         mixture = Mixture.unpacked(row)
-        mean = _mean_lightness(pixels[n], prob[m])
+        found = measure(mixture, pixels[n], prob[m]) if measured is None else measured[n]
         way = _vertical(size[0], *hair[m].tolist())
         if mixture.by_rows:
-            tables.append(_table(mixture, mean, way, np.zeros_like(way), np.zeros_like(way)))
+            tables.append(_table(mixture, found.mean, way, np.zeros_like(way), np.zeros_like(way)))
             continue
-        table, plane = _by_pixels(mixture, mean, way, pixels[n], prob[m], size)
+        table, plane = _by_pixels(mixture, found, way, size)
         tables.append(table)
         planes.append(plane)
     return Plan(np.stack(tables), np.stack(planes) if planes else None)
+
+
+def measure(mixture: Mixture, pixels: NDArray[np.uint8], prob: NDArray[np.float32]) -> Measured:
+    """Measure what a mixture needs to know of a photo.
+
+    Args:
+        mixture: decides which planes are needed.
+        pixels: uint8 (h, w, 3), the photo at `sample_grid`.
+        prob: float32 (mh, mw) in [0, 1].
+
+    Example:
+        >>> plain = Mixture(1, 1, 1, 1, 0, 0, 0, 0, np.zeros(3), np.zeros(3), np.ones((1, 3)))
+        >>> measure(plain, np.full((8, 8, 3), 255, np.uint8), np.ones((4, 4), np.float32)).mean.__round__(3)
+        1.0
+    """
+    distance = crown_distance(prob, pixels) if mixture.flow or mixture.under else None
+    return Measured(
+        _mean_lightness(pixels, prob),
+        distance,
+        streaks(prob, pixels, mixture.density) if mixture.density else None,
+        inner_layer(prob, distance) if mixture.under and distance is not None else None,
+    )
 
 
 def _places(size: int, count: int) -> NDArray[np.int64]:
@@ -202,12 +244,7 @@ def _vertical(height: int, top: int, bottom: int) -> Floats:
 
 
 def _by_pixels(
-    mixture: Mixture,
-    mean: float,
-    way: Floats,
-    pixels: NDArray[np.uint8],
-    prob: NDArray[np.float32],
-    size: tuple[int, int],
+    mixture: Mixture, measured: Measured, way: Floats, size: tuple[int, int]
 ) -> tuple[NDArray[np.float32], NDArray[np.uint16]]:
     """A table of all combinations of way, highlight and undercolour, and the plane that tells who takes which."""
     import cv2
@@ -216,20 +253,18 @@ def _by_pixels(
         wide = cv2.resize(np.asarray(plane, np.float32), size[::-1], interpolation=cv2.INTER_LINEAR)
         return np.rint(np.clip(wide, 0, 1) * (count - 1)).astype(np.uint16).reshape(size)
 
-    distance = crown_distance(prob, pixels) if mixture.flow or mixture.under else np.zeros((1, 1))
-    index = levels(distance if mixture.flow else np.broadcast_to(way[:, None], size), LEVELS)
+    index = levels(measured.distance if mixture.flow else np.broadcast_to(way[:, None], size), LEVELS)
     grids: list[Any] = [np.zeros(1), np.zeros(1), np.linspace(0, 1, LEVELS)]
-    if mixture.density:
-        index += levels(streaks(prob, pixels, mixture.density), ACCENTS) * np.uint16(LEVELS)
+    if measured.streaks is not None:
+        index += levels(measured.streaks, ACCENTS) * np.uint16(LEVELS)
         grids[1] = np.linspace(0, 1, ACCENTS)
-    if mixture.under:
-        inner = inner_layer(prob, distance) * mixture.under
-        index += levels(inner, ACCENTS) * np.uint16(LEVELS * len(grids[1]))
+    if measured.inner is not None:
+        index += levels(measured.inner * mixture.under, ACCENTS) * np.uint16(LEVELS * len(grids[1]))
         grids[0] = np.linspace(0, 1, ACCENTS)
     used = np.flatnonzero(np.bincount(index.ravel()))
     under, streak, steps = (one.ravel()[used] for one in np.meshgrid(*grids, indexing="ij"))
     table = np.zeros((np.prod([len(grid) for grid in grids]), COLUMNS), np.float32)
-    table[used] = _table(mixture, mean, steps, streak, under)
+    table[used] = _table(mixture, measured.mean, steps, streak, under)
     return table, index
 
 

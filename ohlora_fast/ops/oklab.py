@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-__all__ = ["decode_table", "from_oklab", "srgb_from_linear", "to_oklab"]
+__all__ = ["decode_table", "from_oklab", "linear_from_srgb", "srgb_from_linear", "to_oklab"]
 
 RGB_TO_CONES = np.array(
     [
@@ -58,7 +58,16 @@ def decode_table() -> Floats:
         >>> decode_table()[[0, 255]].tolist()
         [0.0, 1.0]
     """
-    value = np.arange(256) / 255
+    return linear_from_srgb(np.arange(256) / 255)
+
+
+def linear_from_srgb(value: Floats) -> Floats:
+    """Decode sRGB, 0 to 1, to linear light, 0 to 1.
+
+    Example:
+        >>> linear_from_srgb(np.array([0.0, 0.04045, 1.0])).round(4).tolist()
+        [0.0, 0.0031, 1.0]
+    """
     return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
 
 
@@ -73,13 +82,14 @@ def srgb_from_linear(light: Floats) -> Floats:
 
 
 def to_oklab(pixels: NDArray[Any]) -> Floats:
-    """Turn sRGB bytes (…, 3) into OKLab (…, 3).
+    """Turn sRGB (…, 3), bytes or floating point in 0 to 255, into OKLab (…, 3).
 
     Example:
         >>> to_oklab(np.array([255, 0, 0], np.uint8)).round(3).tolist()
         [0.628, 0.225, 0.126]
     """
-    return np.cbrt(decode_table()[pixels] @ RGB_TO_CONES.T) @ ROOTS_TO_LAB.T
+    light = linear_from_srgb(pixels / 255) if pixels.dtype.kind == "f" else decode_table()[pixels]
+    return np.cbrt(light @ RGB_TO_CONES.T) @ ROOTS_TO_LAB.T
 
 
 def from_oklab(lab: Floats) -> Floats:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Plane = NDArray[Any]
 
-__all__ = ["Yuv", "dye_planes", "dye_planes_cpp", "dye_planes_numpy", "row_weights"]
+__all__ = ["Yuv", "dye_planes", "dye_planes_cpp", "dye_planes_numpy", "rgb_of_planes", "row_weights"]
 
 LUMA = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593), "240": (0.212, 0.087)}
 """Standard → the shares of red and blue in luma (ITU-R BT.601, 709, 2020; SMPTE 240M)."""
@@ -124,9 +124,8 @@ def dye_planes_cpp(
 def dye_planes_numpy(planes: Sequence[Plane], prob: NDArray[np.float32], weight: Floats, hue: Plane, yuv: Yuv) -> None:
     """As :func:`dye_planes`, the plain way: the definition that the compiled kernel is held to."""
     height, width = planes[0].shape
-    down, across = (1 if planes[1].shape[axis] == size else 2 for axis, size in enumerate((height, width)))
-    samples = [planes[0], *(plane.repeat(down, 0).repeat(across, 1)[:height, :width] for plane in planes[1:])]
-    rgb = np.einsum("ij,jhw->ihw", yuv.to_rgb, np.stack(samples).astype(np.float64) - yuv.zero[:, None, None])
+    down, across = _halved(planes)
+    rgb = rgb_of_planes(planes, yuv)
     dyed = np.clip(1.35 * rgb + (0.25 * hue - 38.25)[:, None, None], 0, 255)
     alpha = np.clip(4.0 * prob - 3.0, 0, 1) * weight[:, None]
     change = np.einsum("ij,jhw->ihw", yuv.to_yuv, alpha * (dyed - rgb))
@@ -134,3 +133,18 @@ def dye_planes_numpy(planes: Sequence[Plane], prob: NDArray[np.float32], weight:
     means = [one.reshape(one.shape[0] // down, down, -1, across).mean((1, 3)) for one in padded]
     for plane, one in zip(planes, [change[0], *means], strict=True):
         plane[:] = np.clip(plane + one, 0, (1 << yuv.bits) - 1) + 0.5  # cut off where it is stored
+
+
+def rgb_of_planes(planes: Sequence[Plane], yuv: Yuv) -> Floats:
+    """RGB on the scale of 0 to 255, which it may leave, float64 (3, H, W); samples of colour are repeated."""
+    height, width = planes[0].shape
+    down, across = _halved(planes)
+    samples = [planes[0], *(plane.repeat(down, 0).repeat(across, 1)[:height, :width] for plane in planes[1:])]
+    rgb: Floats = np.einsum("ij,jhw->ihw", yuv.to_rgb, np.stack(samples).astype(np.float64) - yuv.zero[:, None, None])
+    return rgb
+
+
+def _halved(planes: Sequence[Plane]) -> tuple[int, int]:
+    """How many rows and columns of light share one of colour."""
+    down, across = (1 if there == here else 2 for there, here in zip(planes[1].shape, planes[0].shape, strict=True))
+    return down, across

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.encoding import Encoding, encoder_format
@@ -21,6 +21,9 @@ from ohlora_fast.video.ahead import ahead
 from ohlora_fast.video.dyer import Found, FrameDyer
 from ohlora_fast.video.keyframes import Keyframes
 from ohlora_fast.video.smoothing import DEFAULT
+
+if TYPE_CHECKING:
+    from ohlora_fast.natural import NaturalDye
 
 OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")
 """Metadata that say how a file was made."""
@@ -50,6 +53,8 @@ def dye_video(
     stylist: HairStylist | None = None,
     overwrite: bool = False,
     progress: Callable[[int, int | None], object] | None = None,
+    *,
+    method: str | NaturalDye = "seed",
 ) -> Dyed:
     """Dye the hair in a video.
 
@@ -67,6 +72,8 @@ def dye_video(
             and dye, and encode meanwhile.
         overwrite: whether `out` may be replaced, if it exists. `source` never is.
         progress: called after each frame with the number of frames done and in all, None if that is not known.
+        method: "seed", "natural" or a :class:`ohlora_fast.NaturalDye`, as of :meth:`ohlora_fast.HairStylist.dye`. What
+            natural dyeing measures of the hair is smoothed over time, as its map is.
 
     Raises:
         InputError: PyAV is not installed, an argument is none of these, `source` cannot be read or is damaged, or
@@ -83,7 +90,9 @@ def dye_video(
     source, out = Path(source), Path(out)
     keyframes = ombre if isinstance(ombre, Keyframes) else Keyframes(ombre, {})
     stylist = stylist or HairStylist(threads=1)
-    dyer = FrameDyer(stylist, smooth)
+    dyer = FrameDyer(stylist, smooth, method=method)
+    if "color" in keyframes.tracks and dyer.natural is not None and dyer.natural.stops is not None:
+        raise InputError(f"keyframes: color came, but the dye is {dyer.natural.stops!r}; allowed are the heights")
     check_target(out, source, overwrite)
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source, encoding.threads))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import pairwise
 
+import numpy as np
+
 from ohlora_fast.colors import parse_color
 from ohlora_fast.errors import InputError
 from ohlora_fast.ombre import Ombre
+from ohlora_fast.sweep import DIGITS
 
 __all__ = ["Keyframes"]
 
@@ -99,8 +101,5 @@ def _number(text: str, part: str) -> float:
 
 
 def _value(track: Sequence[tuple[float, float]], seconds: float) -> float:
-    after = bisect_right(track, seconds, key=lambda pair: pair[0])
-    if after in (0, len(track)):
-        return track[after and -1][1]
-    (t0, v0), (t1, v1) = track[after - 1], track[after]
-    return v0 + (v1 - v0) * (seconds - t0) / (t1 - t0)
+    times, values = zip(*track, strict=True)
+    return round(float(np.interp(seconds, times, values)), DIGITS)

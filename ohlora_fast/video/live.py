@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from av.video.frame import VideoFrame
 
     from ohlora_fast.media.video import VideoWriter
+    from ohlora_fast.natural import NaturalDye
     from ohlora_fast.ombre import Ombre
     from ohlora_fast.stylist import HairStylist
 
@@ -98,6 +99,7 @@ class Live:
         ombre: settings to begin with.
         smooth: as of `MaskSmoother`.
         once: whether to stop at a file's end, rather than begin again.
+        method: as of :meth:`ohlora_fast.HairStylist.dye`.
 
     Attributes:
         ombre: the settings of the next frame; any thread may set them.
@@ -106,9 +108,17 @@ class Live:
     """
 
     def __init__(
-        self, source: Callable[[], VideoReader], stylist: HairStylist, ombre: Ombre, smooth: float, once: bool = False
+        self,
+        source: Callable[[], VideoReader],
+        stylist: HairStylist,
+        ombre: Ombre,
+        smooth: float,
+        once: bool = False,
+        *,
+        method: str | NaturalDye = "seed",
     ) -> None:
         self.source, self.stylist, self.ombre, self.smooth, self.once = source, stylist, ombre, smooth, once
+        self.method = method
         self.pictures: Latest[bytes] = Latest()
         self.speed = Speed()
         self._times: deque[tuple[float, float]] = deque(maxlen=RECENT)
@@ -141,7 +151,7 @@ class Live:
         with self.source() as reader:
             first: Any = reader.first
             form = upright(first, encoder_format("libx264", first.format.name), reader.aspect)
-            dyer = FrameDyer(self.stylist, self.smooth)
+            dyer = FrameDyer(self.stylist, self.smooth, method=self.method)
             arrived: Latest[tuple[Any, float]] = Latest()
             failure: list[BaseException] = []
             feeder = threading.Thread(target=self._feed, args=(reader, arrived, failure), daemon=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.natural import NaturalDye
 from ohlora_fast.ombre import Ombre
 from ohlora_fast.video.live import Live
 
@@ -42,7 +43,9 @@ const show = input => { input.nextElementSibling.value = input.value };
 const send = () => fetch("settings", {
   method: "POST", body: JSON.stringify(Object.fromEntries(inputs.map(input => [input.name, +input.value]))) });
 fetch("settings").then(answer => answer.json()).then(settings => {
-  for (const input of inputs) { input.value = settings[input.name]; show(input) } });
+  for (const input of inputs)
+    if (input.name in settings) { input.value = settings[input.name]; show(input) }
+    else input.parentElement.remove() });
 for (const input of inputs) input.addEventListener("input", () => { show(input); send() });
 setInterval(async () => {
   const speed = await (await fetch("speed")).json();
@@ -84,6 +87,14 @@ def served(live: Live, port: int = 0) -> Iterator[str]:
         server.server_close()
 
 
+def settings(live: Live) -> dict[str, float]:
+    """The settings that have a slider: a dye with colours of its own takes none from the ombre."""
+    values = asdict(live.ombre)
+    if isinstance(live.method, NaturalDye) and live.method.stops is not None:
+        del values["color"]
+    return values
+
+
 def handler(live: Live, secret: str) -> type[BaseHTTPRequestHandler]:
     """What answers requests."""
 
@@ -96,7 +107,7 @@ def handler(live: Live, secret: str) -> type[BaseHTTPRequestHandler]:
                     case "stream":
                         self.stream()
                     case "settings":
-                        self.answer(200, "application/json", json.dumps(asdict(live.ombre)))
+                        self.answer(200, "application/json", json.dumps(settings(live)))
                     case "speed":
                         self.answer(200, "application/json", json.dumps(asdict(live.speed)))
                     case _:
@@ -110,7 +121,7 @@ def handler(live: Live, secret: str) -> type[BaseHTTPRequestHandler]:
                 live.ombre = Ombre(**json.loads(self.rfile.read(length)))
             except (ValueError, TypeError) as error:
                 return self.answer(400, "text/plain", str(error))
-            self.answer(200, "application/json", json.dumps(asdict(live.ombre)))
+            self.answer(200, "application/json", json.dumps(settings(live)))
 
         def allowed(self) -> bool:
             """Whether the request is for this machine, not for a name that another page made point to it."""

@@ -58,6 +58,7 @@ class MaskSmoother:
         self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._here = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1).astype(np.float32)
         self._before: tuple[Array, Array] | None = None
+        self._source: Array | None = None
 
     def __call__(self, found: Array, view: Array) -> Array:
         """Smooth the next frame's map.
@@ -72,6 +73,7 @@ class MaskSmoother:
         cv2 = self._cv2
         grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
         smoothed = found
+        self._source = None
         if self._before is not None and self.strength:
             grey_before, map_before = self._before
             source = self._here + self._flow.calc(grey, grey_before, None)  # where each pixel was
@@ -81,8 +83,31 @@ class MaskSmoother:
             )
             change = cv2.blur(cv2.absdiff(grey, looked), (5, 5)).astype(np.float32)
             if change.mean() < CUT:
+                self._source = source
                 apart = carried - found
                 doubt = (change / GREY_LEVELS) ** 2 + (apart / DISAGREEMENT) ** 2
                 smoothed = found + self.strength * np.exp(-doubt) * apart
         self._before = grey, smoothed
         return smoothed
+
+    def blend(self, before: Array, now: Array) -> Array:
+        """Smooth something else that was measured of the frame whose map was smoothed last.
+
+        Args:
+            before: what came of it in the frame before: a number, or a plane (h, w) that covers the frame.
+            now: what was measured, as `before`.
+
+        Returns:
+            The blend of the two, planes moved as the picture has moved; after a cut `now`.
+        """
+        if self._source is None:
+            return now
+        if now.ndim == 2:
+            size = np.array(now.shape[::-1])
+            wide = self._cv2.resize(self._source, size.tolist(), interpolation=self._cv2.INTER_LINEAR)
+            source = ((wide + 0.5) * size / SIZE - 0.5).astype(np.float32)
+            before = self._cv2.remap(
+                before, source, None, self._cv2.INTER_LINEAR, borderMode=self._cv2.BORDER_REPLICATE
+            )
+        blended: Array = now + self.strength * (before - now)
+        return blended

@@ -9,9 +9,10 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from ohlora_fast.colors import PALETTE
-from ohlora_fast.ombre import Ombre
+from ohlora_fast.palettes import PALETTES
 from ohlora_fast.web.handlers import ALL, Handlers
 from ohlora_fast.web.limits import Limits
+from ohlora_fast.web.portrait import BY_COLOR, Look
 from ohlora_fast.web.style import swatch_id
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ ABOUT = """\
 Drop a portrait, or take one with the camera. It is held in memory by the computer that runs this page, until you \
 close the tab.
 """
+METHODS = ("seed", "natural")
 VIEWS: tuple[View, ...] = ("dyed", "overlay", "mask")
 AT_ONCE = 2
 """Photos that are worked on at the same time."""
@@ -73,15 +75,35 @@ def _lay_out(handlers: Handlers, limits: Limits) -> None:
         with gr.Column(scale=2, min_width=320):
             with gr.Row(elem_id="palette"):
                 swatches = {name: gr.Button(name, size="sm", elem_id=swatch_id(name)) for name in PALETTE}
-            color = gr.Slider(0, 1, Ombre.color, step=0.001, label="Colour", elem_id="color")
+            color = gr.Slider(0, 1, Look.color, step=0.001, label="Colour", elem_id="color")
             height = gr.Slider(
-                0, 1, Ombre.ombre_height, step=0.01, label="Height", elem_id="height",
+                0, 1, Look.height, step=0.01, label="Height", elem_id="height",
                 info="how far up the colour goes, from the lowest hair",
             )  # fmt: skip
             grad = gr.Slider(
-                0, 1, Ombre.ombre_grad_height, step=0.01, label="Gradient", elem_id="grad",
+                0, 1, Look.grad, step=0.01, label="Gradient", elem_id="grad",
                 info="which share of that height it fades in over",
             )  # fmt: skip
+            method = gr.Radio(
+                METHODS, value=Look.method, label="Method", elem_id="method",
+                info="seed: a plain tint; natural: as dyed hair looks",
+            )  # fmt: skip
+            with gr.Column(visible=False) as of_natural:
+                palette = gr.Dropdown(
+                    [BY_COLOR, *PALETTES], value=Look.palette, label="Palette", elem_id="natural-palette",
+                    info="colours from root to tip, in place of the colour slider's",
+                )  # fmt: skip
+                strength = gr.Slider(
+                    0, 1, Look.strength, step=0.01, label="Strength", elem_id="strength",
+                    info="how much of the natural colour is covered",
+                )  # fmt: skip
+                lift = gr.Slider(
+                    0, 1, Look.lift, step=0.01, label="Lift", elem_id="lift",
+                    info="how far dark hair is bleached first",
+                )  # fmt: skip
+            fine = gr.Checkbox(
+                Look.fine, label="Fine strands", elem_id="fine", info="finer than the mask, from the photo itself"
+            )
             view = gr.Radio(VIEWS, value=VIEWS[0], label="Show", elem_id="view")
             patch = gr.Radio(
                 [ALL], value=ALL, label="Which hair", visible=False, elem_id="patch",
@@ -90,19 +112,21 @@ def _lay_out(handlers: Handlers, limits: Limits) -> None:
             get = gr.Button("Download in full size", variant="primary", elem_id="get")
             file = gr.DownloadButton(visible="hidden", elem_id="file")
 
-    controls: list[Any] = [color, height, grad, view, patch]
+    look: list[Any] = [color, height, grad, method, palette, strength, lift, fine]  # in the order of `Look`
     page = [photo, empty, filled, pair, patch, message]
     private: dict[str, Any] = {"api_visibility": "private"}
     dyes = private | {"concurrency_id": "dye", "concurrency_limit": AT_ONCE}
     # The handler reads the file: Gradio would open it with Pillow before, and fail without saying why.
-    photo.input(handlers.open, [photo, *controls[:4]], page, preprocess=False, show_progress_on=photo, **dyes)
+    photo.input(handlers.open, [photo, view, *look], page, preprocess=False, show_progress_on=photo, **dyes)
+    controls = [view, patch, *look]
     changes = [one.change for one in controls]
     gr.on(
         changes, handlers.change, controls, [pair, message], show_progress="hidden", trigger_mode="always_last", **dyes
     )
+    method.change(lambda chosen: gr.update(visible=chosen == "natural"), method, of_natural, queue=False, **private)
     for name, button in swatches.items():
         button.click(None, None, color, js=f"() => {PALETTE[name]:.3f}", **private)
     other.click(handlers.forget, None, page, **private)
     # A lane of its own: a large PNG takes seconds to encode, and nobody else's slider is to wait for that.
-    made = get.click(handlers.download, [color, height, grad, patch], file, concurrency_limit=1, **private)
+    made = get.click(handlers.download, [patch, *look], file, concurrency_limit=1, **private)
     made.success(None, js=FETCH, **private)

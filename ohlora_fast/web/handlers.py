@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.ombre import Ombre
-from ohlora_fast.web.portrait import View, encode_full, encode_preview, open_portrait, picture
+from ohlora_fast.web.portrait import Look, View, encode_full, encode_preview, open_portrait, picture
 from ohlora_fast.web.visitors import Visit, Visitors
 
 if TYPE_CHECKING:
@@ -38,12 +37,10 @@ class Handlers:
         self.folder = folder.resolve()
         self.visitors = Visitors(self.folder, limits.visitors, limits.minutes * 60)
 
-    def open(
-        self, upload: dict[str, Any] | None, color: float, height: float, grad: float, view: View, request: gr.Request
-    ) -> tuple[Any, ...]:
+    def open(self, request: gr.Request, upload: dict[str, Any] | None, view: View, *look: Any) -> tuple[Any, ...]:
         """Take a photo in, delete its file, and show it with the controls; or say why that is not possible.
 
-        `upload` is what Gradio's `FileData` holds, as it came from the browser.
+        `upload` is what Gradio's `FileData` holds, as it came from the browser; `look` is what `Look` takes.
         """
         if upload is None:  # as when the camera is chosen
             return (gr.skip(),) * 6
@@ -53,7 +50,7 @@ class Handlers:
         except InputError as error:
             return self._empty(str(error))
         visit = self.visitors.put(_key(request), portrait)
-        pair = self._pair(visit, Ombre(color, height, grad), view, ALL)
+        pair = self._pair(visit, Look(*look), view, ALL)
         patches = [ALL, *map(str, range(1, len(portrait.patches) + 1))]
         return (
             None,
@@ -82,24 +79,22 @@ class Handlers:
             path.parent.rmdir()
         return content, path.name
 
-    def change(
-        self, color: float, height: float, grad: float, view: View, patch: str, request: gr.Request
-    ) -> tuple[Any, Any]:
+    def change(self, request: gr.Request, view: View, patch: str, *look: Any) -> tuple[Any, Any]:
         """Show the photo with other settings."""
         visit = self.visitors.get(_key(request))
         if visit is None:
             return gr.skip(), _alert(GONE)
         try:
-            return self._pair(visit, Ombre(color, height, grad), view, patch), gr.skip()
+            return self._pair(visit, Look(*look), view, patch), gr.skip()
         except FileNotFoundError:  # the tab was closed in the meantime
             return gr.skip(), _alert(GONE)
 
-    def download(self, color: float, height: float, grad: float, patch: str, request: gr.Request) -> str:
+    def download(self, request: gr.Request, patch: str, *look: Any) -> str:
         """Dye the photo in full size, and return the path of a file that the browser may fetch."""
         visit = self.visitors.get(_key(request))
         if visit is None:
             raise gr.Error(GONE)
-        content, name = encode_full(self.stylist, visit.portrait, Ombre(color, height, grad), _number(patch))
+        content, name = encode_full(self.stylist, visit.portrait, Look(*look), _number(patch))
         return str(visit.keep(name, content))
 
     def forget(self, request: gr.Request) -> tuple[Any, ...]:
@@ -111,8 +106,8 @@ class Handlers:
         """Forget the photo of a tab that is closed."""
         self.visitors.end(_key(request))
 
-    def _pair(self, visit: Visit, settings: Ombre, view: View, patch: str) -> tuple[str, str]:
-        made = picture(self.stylist, visit.portrait, settings, view, _number(patch))
+    def _pair(self, visit: Visit, look: Look, view: View, patch: str) -> tuple[str, str]:
+        made = picture(self.stylist, visit.portrait, look, view, _number(patch))
         after = visit.keep_shown(*encode_preview(visit.portrait.preview, made))
         return str(visit.before), str(after)
 

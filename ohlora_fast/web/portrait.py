@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -14,7 +14,9 @@ from PIL import Image
 from ohlora_fast.media.convert import Pixels
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
+from ohlora_fast.natural import NaturalDye
 from ohlora_fast.ombre import Ombre, has_hair
+from ohlora_fast.refine import refine_map
 from ohlora_fast.student.preprocess import unsquash
 from ohlora_fast.web.patches import split_patches
 
@@ -27,6 +29,42 @@ PREVIEW = 1280
 """Longest side of what the page shows; a download has the photo's own size."""
 
 PREVIEW_QUALITY = 90
+
+BY_COLOR = "by colour slider"
+"""The palette that is none: natural dyeing takes the colour slider's hue."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the page's controls ask for.
+
+    Attributes:
+        color, height, grad: the ombre.
+        method: "seed" or "natural".
+        palette: of natural dyeing, a palette's name or `BY_COLOR`.
+        strength, lift: of natural dyeing.
+        fine: whether the map is refined.
+
+    >>> Look(method="natural", palette="sunset").dye.stops
+    'sunset'
+    """
+
+    color: float = Ombre.color
+    height: float = Ombre.ombre_height
+    grad: float = Ombre.ombre_grad_height
+    method: str = "seed"
+    palette: str = BY_COLOR
+    strength: float = NaturalDye.strength
+    lift: float = NaturalDye.lift
+    fine: bool = False
+
+    @property
+    def dye(self) -> str | NaturalDye:
+        """What `HairStylist.dye` takes as `method`."""
+        if self.method != "natural":
+            return self.method
+        stops = None if self.palette == BY_COLOR else self.palette
+        return NaturalDye(stops, strength=self.strength, lift=self.lift)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +88,20 @@ class Portrait:
     whole: NDArray[np.float32]
     patches: tuple[NDArray[np.float32], ...]
     hair: bool
+    _fine: dict[int | None, NDArray[np.float32]] = field(default_factory=dict)
 
     def hair_map(self, patch: int | None) -> NDArray[np.float32]:
         """The map of one patch, or of all hair."""
         return self.whole if patch is None else self.patches[patch]
+
+    def fine_map(self, patch: int | None, threads: int | None) -> NDArray[np.float32]:
+        """As `hair_map`, refined to the preview's size. The last one is kept, so that moving sliders stays quick."""
+        fine = self._fine.get(patch)
+        if fine is None:
+            fine = refine_map(self.preview.pixels, self.hair_map(patch), threads)
+            self._fine.clear()
+            self._fine[patch] = fine
+        return fine
 
 
 def open_portrait(stylist: HairStylist, content: bytes, name: str, max_pixels: int) -> Portrait:
@@ -72,21 +120,22 @@ def open_portrait(stylist: HairStylist, content: bytes, name: str, max_pixels: i
     return Portrait(name, content, max_pixels, preview, whole, tuple(split_patches(whole)), hair)
 
 
-def picture(stylist: HairStylist, portrait: Portrait, settings: Ombre, view: View, patch: int | None) -> Pixels:
+def picture(stylist: HairStylist, portrait: Portrait, look: Look, view: View, patch: int | None) -> Pixels:
     """Make what the page shows beside the preview: dyed, with the mask in green over it, or the mask in grey."""
-    pixels, prob = portrait.preview.pixels, portrait.hair_map(patch)
+    pixels = portrait.preview.pixels
+    prob = portrait.fine_map(patch, stylist.threads) if look.fine else portrait.hair_map(patch)
     if view == "dyed":
-        return _dyed(stylist, pixels, prob, settings)
+        return _dyed(stylist, pixels, prob, look)
     height, width = pixels.shape[:2]
     mask = mask_pixels(unsquash(prob, height, width, stylist.threads))
     return overlay_pixels(pixels, mask) if view == "overlay" else np.repeat(mask[..., None], 3, axis=2)
 
 
-def _dyed(stylist: HairStylist, pixels: Pixels, prob: NDArray[np.float32], settings: Ombre) -> Pixels:
+def _dyed(stylist: HairStylist, pixels: Pixels, prob: NDArray[np.float32], look: Look) -> Pixels:
     """Dye by a map; without hair the photo stays as it is, and nobody is warned at every move of a slider."""
     if not has_hair(prob, pixels.shape[:2], stylist.threads)[0]:
         return pixels
-    dyed: Pixels = stylist.dye_by_map(pixels, prob, settings.color, settings.ombre_height, settings.ombre_grad_height)
+    dyed: Pixels = stylist.dye_by_map(pixels, prob, look.color, look.height, look.grad, method=look.dye)
     return dyed
 
 
@@ -98,10 +147,13 @@ def encode_preview(preview: Photo, pixels: Pixels) -> tuple[bytes, str]:
     return file.getvalue(), suffix
 
 
-def encode_full(stylist: HairStylist, portrait: Portrait, settings: Ombre, patch: int | None) -> tuple[bytes, str]:
+def encode_full(stylist: HairStylist, portrait: Portrait, look: Look, patch: int | None) -> tuple[bytes, str]:
     """Dye the photo in its own size; return it as a file of its own format, and that file's name."""
     photo = decode_photo(io.BytesIO(portrait.content), portrait.name, portrait.max_pixels)
-    dyed = _dyed(stylist, photo.pixels, portrait.hair_map(patch), settings)
+    prob = portrait.hair_map(patch)
+    if look.fine:
+        prob = refine_map(photo.pixels, prob, stylist.threads)
+    dyed = _dyed(stylist, photo.pixels, prob, look)
     suffix = next(suffix for suffix, form in FORMATS.items() if form == photo.format)
     name = f"{Path(portrait.name).stem}-dyed{suffix}"
     file = io.BytesIO()

@@ -43,6 +43,16 @@ def test_noise_is_flicker(mask: np.ndarray) -> None:
     assert flicker.score(noisy, truth, placed)[0] == pytest.approx(0.2, abs=1e-3)
 
 
+def test_colours_that_come_and_go_are_flicker_and_those_that_move_are_not(mask: np.ndarray) -> None:
+    photo = np.dstack([90 + 80 * mask] * 3).astype(np.uint8)
+    placed = clips.placements("slow", 12, PHOTO, flicker.FRAME)
+    still = [clips.place(photo, placement, flicker.FRAME) for placement in placed]
+    sure = [clips.place(mask, placement, flicker.FRAME) >= flicker.SURE for placement in placed]
+    assert flicker.color_flicker(still, sure, placed) < 0.3
+    steps = [np.uint8(one + 10 * (number % 2)) for number, one in enumerate(still)]
+    assert 3 < flicker.color_flicker(steps, sure, placed) < 5  # ten of 255 levels near 170
+
+
 def test_frames_show_the_photo_where_they_say() -> None:
     photo = np.random.default_rng(0).integers(0, 256, (20, 18, 3), np.uint8).repeat(10, 0).repeat(10, 1)
     placed = clips.placements("fast", 8, PHOTO, (96, 128))

@@ -4,28 +4,22 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ohlora_fast import HairStylist, InputError
+from ohlora_fast import HairStylist, InputError, NaturalDye
 from ohlora_fast.animate import dyed_frames
 from ohlora_fast.cli import main
 from ohlora_fast.media.convert import Pixels
 
+from ..conftest import frames_of
+
 
 def animate(*arguments: object) -> int:
     return main(["animate", *map(str, arguments), "--device", "cpu"])
-
-
-def frames_of(path: Path) -> list[Pixels]:
-    with Image.open(path) as image:
-        frames = []
-        for number in range(image.n_frames):
-            image.seek(number)
-            frames.append(np.asarray(image.convert("RGB")))
-        return frames
 
 
 @pytest.fixture
@@ -59,6 +53,48 @@ def test_frames_are_those_of_dye_and_the_student_runs_once(
     made = list(dyed_frames(stylist, portrait_pixels, (0, 1), 0.8, frames=4))
     assert np.array_equal(made, expected)
     assert calls == [1]
+
+
+def test_natural_dyeing_moves_too(portrait: Path, tmp_path: Path, portrait_pixels: Pixels) -> None:
+    out = tmp_path / "out"
+    swept = "--color 0.2 --ombre-height 1 --strength 0.2:1 --lift 0:1:0.5 --highlights gold --refine --frames 3"
+    assert animate(portrait, "-o", out, *swept.split()) == 0
+    stylist = HairStylist(device="cpu")
+    for frame, strength, lift in zip(frames_of(out / "portrait.gif"), (0.2, 0.6, 1), (0, 1, 0.5), strict=True):
+        method = NaturalDye(strength=strength, lift=lift, highlights="gold")
+        wanted = stylist.dye(portrait_pixels, 0.2, 1, 0.5, method=method, refine=True)
+        assert np.abs(frame - wanted.astype(int)).mean() < 4
+
+
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        ({"method": "natural", "lift": (0.2, 0.8)}, [NaturalDye(lift=lift) for lift in (0.2, 0.5, 0.8)]),
+        ({"method": NaturalDye("sunset", warmth=0)}, [NaturalDye("sunset", warmth=0)] * 3),
+        ({"refine": True}, ["seed"] * 3),
+    ],
+)
+def test_frames_of_any_method_are_those_of_dye(
+    portrait_pixels: Pixels, options: dict[str, Any], method: list[str | NaturalDye]
+) -> None:
+    stylist = HairStylist(device="cpu")
+    made = list(dyed_frames(stylist, portrait_pixels, (0.2, 0.4), 0.8, frames=3, **options))
+    for frame, color, one in zip(made, (0.2, 0.3, 0.4), method, strict=True):
+        wanted = stylist.dye(portrait_pixels, color, 0.8, 0.5, method=one, refine="refine" in options)
+        assert np.array_equal(frame, wanted)
+
+
+def test_an_animation_runs_round_if_lift_comes_back_too(portrait_pixels: Pixels) -> None:
+    """The frame that would come twice is left out: so the second of four is not a third of the way, but a quarter."""
+    stylist = HairStylist(device="cpu")
+    for lift, second in (((0.0, 0.6), 0.2), ((0.0, 0.6, 0.0), 0.3)):
+        made = list(dyed_frames(stylist, portrait_pixels, 0.3, 1, frames=4, method="natural", lift=lift))
+        assert np.array_equal(made[1], stylist.dye(portrait_pixels, 0.3, 1, method=NaturalDye(lift=second)))
+
+
+def test_strength_and_lift_are_natural_dyeing_s(portrait_pixels: Pixels) -> None:
+    with pytest.raises(InputError, match=r"lift: 0\.5 came with the method 'seed'; allowed are 'natural' and"):
+        list(dyed_frames(HairStylist(device="cpu"), portrait_pixels, lift=0.5))
 
 
 def test_several_photos_in_one_file(portrait: Path, tmp_path: Path) -> None:
@@ -143,6 +179,8 @@ def test_photos_that_share_a_name(portrait: Path, tmp_path: Path) -> None:
         (["-o", "x.avi"], 1, "the suffix '.avi' came; allowed are .gif, .webp, .mp4"),
         (["-o", "x.gif", "--color", "0:2"], 2, "argument --color: 2 came; allowed is a number from 0 to 1"),
         (["-o", "x.gif", "--ombre-height", "0.3:"], 2, "argument --ombre-height: '' came"),
+        (["-o", "x.gif", "--lift", "0:2"], 2, "argument --lift: '2' came; allowed is a number from 0 to 1"),
+        (["-o", "x.gif", "--method", "seed", "--lift", "0:1"], 1, "--lift: came with --method seed"),
         (["-o", "x.gif", "--frames", "0"], 2, "argument --frames: '0' came"),
         (["-o", "x.gif", "--fps", "0"], 2, "argument --fps: '0' came"),
         (["-o", "x.gif", "--fps", "60"], 1, "fps: 60 came; allowed are numbers above 0 and up to 50"),

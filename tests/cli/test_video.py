@@ -13,8 +13,10 @@ import cv2
 import numpy as np
 import pytest
 
+from ohlora_fast import NaturalDye
 from ohlora_fast.cli import main
 from ohlora_fast.media.video import VideoWriter
+from ohlora_fast.video import dye_video
 
 
 @pytest.fixture
@@ -45,12 +47,32 @@ def test_a_video_is_dyed(film: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     assert hair[-1][2] > hair[-1][0] + 3
 
 
+@pytest.mark.parametrize(
+    ("options", "method"),
+    [
+        ("--method natural", NaturalDye()),
+        ("--color brown --lift 0.8", NaturalDye("brown", lift=0.8)),
+        (
+            "--palette sunset --direction flow --highlights gold",
+            NaturalDye("sunset", direction="flow", highlights="gold"),
+        ),
+    ],
+)
+def test_a_video_is_dyed_naturally(film: Path, tmp_path: Path, options: str, method: NaturalDye) -> None:
+    out, wanted = tmp_path / "out.mp4", tmp_path / "wanted.mp4"
+    assert main(["video", str(film), str(out), *options.split()]) == 0
+    dye_video(film, wanted, method=method)
+    assert np.array_equal(frames_of(out), frames_of(wanted))
+
+
 def test_pytorch_is_not_loaded(film: Path, tmp_path: Path) -> None:
     program = (
         "import sys\nfrom ohlora_fast.cli import main\n"
         "assert main(['video', *sys.argv[1:], '--device', 'cpu']) == 0\nassert 'torch' not in sys.modules\n"
     )
-    subprocess.run([sys.executable, "-c", program, str(film), str(tmp_path / "out.mp4")], check=True)
+    for method in ("seed", "natural"):
+        out = str(tmp_path / f"{method}.mp4")
+        subprocess.run([sys.executable, "-c", program, str(film), out, "--method", method], check=True)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +82,8 @@ def test_pytorch_is_not_loaded(film: Path, tmp_path: Path) -> None:
         (["--keyframes", "0:size=1"], "keyframes: '0:size=1' came"),
         (["--codec", "nonsense"], "codec: got 'nonsense'"),
         (["--overwrite"], "never overwritten"),
+        (["--method", "seed", "--lift", "0.5"], "--lift: came with --method seed; allowed is --method natural"),
+        (["--palette", "copper", "--keyframes", "0:color=1"], "keyframes: color came, but the dye is 'copper'"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(
@@ -84,6 +108,15 @@ def test_a_recording_ends_with_the_file(film: Path, tmp_path: Path, capsys: pyte
     assert main(["webcam", "--source", str(film), "--record", str(out)]) == 0
     assert capsys.readouterr().out.startswith("open http://127.0.0.1:")
     assert 1 <= len(frames_of(out)) <= 25
+
+
+def test_a_camera_s_picture_is_dyed_naturally(film: Path, tmp_path: Path) -> None:
+    plain, copper = tmp_path / "plain.mp4", tmp_path / "copper.mp4"
+    for out, options in ((plain, []), (copper, ["--palette", "copper", "--lift", "1"])):
+        command = ["webcam", "--source", str(film), "--record", str(out), "--ombre-height", "1", *options]
+        assert main(command) == 0
+    red = [(frames_of(out)[-1][..., 0] - frames_of(out)[-1][..., 2])[10:40].mean() for out in (plain, copper)]
+    assert red[1] > red[0] + 10
 
 
 def test_ctrl_c_ends_a_recording_well(film: Path, tmp_path: Path) -> None:

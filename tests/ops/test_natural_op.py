@@ -14,9 +14,10 @@ import torch
 from ohlora_fast import _core
 from ohlora_fast.natural import NaturalDye, pack_natural
 from ohlora_fast.ops.natural_op import natural_cpp, natural_numpy, plan_of
-from ohlora_fast.ops.natural_plan import COLUMNS
+from ohlora_fast.ops.natural_plan import COLUMNS, Mixture, make_plan, measure
 from ohlora_fast.ops.natural_torch import _planned, natural_torch, plan_tensors
 from ohlora_fast.ops.oklab import from_oklab, to_oklab
+from ohlora_fast.ops.ombre_op import hair_rows
 
 HERE = Path(__file__).parent
 POOLED = runpy.run_path(str(HERE / "pooled_natural.py"))
@@ -95,6 +96,7 @@ def test_any_strides():
 def test_oklab_there_and_back():
     pixels = np.random.default_rng(0).integers(0, 256, (5000, 3), dtype=np.uint8)
     assert np.abs(from_oklab(to_oklab(pixels)) - pixels).max() < 1e-2
+    np.testing.assert_allclose(to_oklab(pixels.astype(float)), to_oklab(pixels), atol=1e-12)
     # Björn Ottosson's own values, for the corners of sRGB.
     np.testing.assert_allclose(to_oklab(np.uint8([[0, 0, 255]])), [[0.452, -0.032, -0.312]], atol=1e-3)
 
@@ -108,6 +110,19 @@ def test_a_table_has_a_row_for_each_row_of_the_photo_or_for_each_mix():
     assert mixed.table.shape == (2, 256 * 16 * 16, COLUMNS)
     assert mixed.index.shape == (2, 40, 30)
     assert mixed.index.max() < 256 * 16 * 16
+
+
+def test_a_plan_takes_what_was_measured_elsewhere():
+    rng = np.random.default_rng(0)
+    image, maps = rng.integers(0, 256, (2, 64, 48, 3), dtype=np.uint8), np.ones((1, 8, 8), np.float32)
+    settings = packed(ALL_KINDS, 2)
+    found = [measure(Mixture.unpacked(row), one, maps[0]) for row, one in zip(settings, image, strict=True)]
+    hair = hair_rows(maps, 64, 48)
+    own = make_plan(image, maps, hair, (64, 48), settings)
+    for given, same in ((found, True), (found[::-1], False)):
+        plan = make_plan(image, maps, hair, (64, 48), settings, given)
+        assert np.array_equal(plan.table, own.table) is same
+        assert np.array_equal(plan.index, own.index) is same
 
 
 def test_black_hair_without_lift_takes_a_tint_and_lift_makes_it_lighter():

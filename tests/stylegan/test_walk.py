@@ -18,18 +18,11 @@ from ohlora_fast.stylegan.painter import Painter
 from ohlora_fast.stylegan.walk import SPACES, arc, dyed, straight, walk
 from ohlora_fast.sweep import frame_times, values_at
 
+from ..conftest import frames_of
+
 
 def run(command: str, generator: Path, *arguments: object) -> int:
     return main(["stylegan", command, str(generator), "--device", "cpu", *map(str, arguments)])
-
-
-def frames_of(path: Path) -> list[Pixels]:
-    with Image.open(path) as image:
-        frames = []
-        for number in range(image.n_frames):
-            image.seek(number)
-            frames.append(np.asarray(image.convert("RGB")))
-        return frames
 
 
 @pytest.mark.parametrize("space", SPACES)

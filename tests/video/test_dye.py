@@ -10,13 +10,14 @@ import av
 import numpy as np
 import pytest
 
-from ohlora_fast import HairStylist, InputError, Ombre
+from ohlora_fast import HairStylist, InputError, NaturalDye, Ombre
 from ohlora_fast.media.encoding import Encoding
 from ohlora_fast.media.frames import planes_of, rgb_of
 from ohlora_fast.ops.ombre_op import hair_rows, hue_colors
 from ohlora_fast.ops.planes_op import Yuv, dye_planes_numpy, row_weights
 from ohlora_fast.video import Keyframes, dye_video
 from ohlora_fast.video.ahead import THREAD
+from ohlora_fast.video.dyer import FrameDyer
 
 from .conftest import frames_of, packets_of
 
@@ -49,6 +50,47 @@ def test_hair_is_dyed_and_the_rest_keeps_every_bit(clip: Clip, stylist: HairStyl
         for got, plane in zip(arrays(after), wanted, strict=True):
             assert abs(got - plane.astype(int)).max() <= 1
             assert (got != plane).mean() < 0.002
+
+
+@pytest.mark.parametrize(
+    "method", ["natural", NaturalDye("copper", lift=0.8, direction="flow", highlights="gold", undercolor="teal")]
+)
+def test_natural_dyeing_is_that_of_photos(clip: Clip, stylist: HairStylist, method: str | NaturalDye) -> None:
+    source = clip(pixel_format="yuv444p")
+    out = dyed(source, smooth=0, stylist=stylist, method=method)
+    for before, after in zip(frames_of(source), frames_of(out), strict=True):
+        wanted = stylist.dye(rgb_of(before), 0.9, 1.0, 0.0, method=method)
+        assert abs(rgb_of(after).astype(int) - wanted).max() <= 6  # what rounding makes of it, there and back
+        bald = stylist.segment(rgb_of(before)) < 0.5
+        for now, was in zip(arrays(after), arrays(before), strict=True):
+            assert (now == was)[bald].all()
+
+
+def test_natural_dyeing_keeps_ten_bits(clip: Clip, stylist: HairStylist) -> None:
+    source = clip(pixel_format="yuv420p10le")
+    for before, after in zip(
+        frames_of(source), frames_of(dyed(source, stylist=stylist, method="natural")), strict=True
+    ):
+        changed = abs(arrays(after)[0] - arrays(before)[0]) > 8  # 10 bits are not encoded without loss
+        assert after.format.name == "yuv420p10le"
+        assert 0.05 < changed.mean() < 0.5
+        assert len(np.unique(planes_of(after)[0][changed] % 4)) == 4
+
+
+@pytest.mark.parametrize("smooth", [0, 0.9])
+def test_what_is_measured_of_the_hair_is_smoothed(
+    stylist: HairStylist, moving: list[np.ndarray], smooth: float
+) -> None:
+    """In a light that flickers the hair's mean lightness does as well, unless it is smoothed."""
+    dyer, means = FrameDyer(stylist, smooth, method=NaturalDye(highlights="gold")), []
+    for number in range(6):
+        pixels = np.clip(moving[0] * (1 + 0.05 * (-1) ** number), 0, 255).astype(np.uint8)
+        frame = av.VideoFrame.from_ndarray(pixels).reformat(format="yuv420p")
+        dyer.dye(dyer.find(frame), ALL)
+        assert dyer.measured is not None
+        means.append(float(dyer.measured.mean))
+    steps = abs(np.diff(means))
+    assert (steps < 0.004).all() if smooth else (steps > 0.01).all(), steps
 
 
 def test_times_and_sound_are_kept(clip: Clip, stylist: HairStylist) -> None:
@@ -141,6 +183,20 @@ def test_keyframes_change_the_colour(clip: Clip, stylist: HairStylist) -> None:
     change = [(now - was)[10:40].mean((0, 1)) for now, was in zip(found, before, strict=True)]
     assert change[0][0] > change[0][2] + 3
     assert change[-1][2] > change[-1][0] + 3
+
+
+def test_keyframes_move_natural_dyeing_but_not_colours_of_its_own(clip: Clip, stylist: HairStylist) -> None:
+    source = clip()
+    rising = Keyframes.parse("0: ombre-height=0, color=0.9; 0.2: ombre-height=1, color=0.3", ALL)
+    found = [
+        rgb_of(frame).astype(int) for frame in frames_of(dyed(source, ombre=rising, stylist=stylist, method="natural"))
+    ]
+    before = [rgb_of(frame).astype(int) for frame in frames_of(source)]
+    change = [(now - was)[10:40] for now, was in zip(found, before, strict=True)]
+    assert abs(change[0]).mean() < 0.2
+    assert change[-1].mean((0, 1))[1] > change[-1].mean((0, 1))[0] + 3
+    with pytest.raises(InputError, match="keyframes: color came, but the dye is 'copper'; allowed are the heights"):
+        dyed(source, "x.mp4", rising, stylist=stylist, method=NaturalDye("copper"))
 
 
 def test_subtitles_are_kept_where_the_file_takes_them(clip: Clip, stylist: HairStylist, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ohlora_fast import HairStylist, InputError, Ombre
+from ohlora_fast import HairStylist, InputError, NaturalDye, Ombre
 from ohlora_fast.media.video_reader import VideoReader
 from ohlora_fast.video.live import Latest, Live
 from ohlora_fast.video.page import served
@@ -69,6 +69,13 @@ def test_the_page_shows_dyed_pictures_and_takes_settings(live: Live) -> None:
         speed = json.loads(get(address + "speed"))
         assert speed["fps"] > 0
         assert speed["latency_ms"] > 0
+
+
+def test_a_dye_with_colours_of_its_own_has_no_slider_for_one(clip: Clip, stylist: HairStylist) -> None:
+    for method, sliders in (("natural", 3), (NaturalDye("copper"), 2)):
+        live = Live(lambda: VideoReader(clip()), stylist, Ombre(), 0.5, method=method)
+        with served(live) as address:
+            assert len(json.loads(get(address + "settings"))) == sliders
 
 
 @pytest.mark.parametrize("text", ["no json", '{"color": 2}', '{"colour": 1}', "[1]"])

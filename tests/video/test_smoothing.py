@@ -64,6 +64,25 @@ def test_without_strength_maps_stay_as_they_are() -> None:
         assert smoother(found, view) is found
 
 
+def test_other_measurements_are_smoothed_along() -> None:
+    """Numbers by their share; planes move as the picture does; a cut takes effect at once."""
+    smoother, speed = MaskSmoother(0.75), 4
+    view, mask = scene(0)
+    smoother(mask, view)
+    before = cv2.resize(mask, (112, 96), interpolation=cv2.INTER_AREA)
+    assert smoother.blend(before, 1 - before) is not before  # nothing came before the first frame
+    assert (smoother.blend(before, 1 - before) == 1 - before).all()
+    view, mask = scene(speed)
+    smoother(mask, view)
+    assert smoother.blend(np.asarray(0.2), np.asarray(0.6)) == pytest.approx(0.3)
+    moved = cv2.resize(mask, (112, 96), interpolation=cv2.INTER_AREA)
+    blended = smoother.blend(before, moved)
+    assert abs(blended - moved).max() < 0.3 * abs(before - moved).max()
+    other = np.ascontiguousarray(255 - view[::-1, ::-1])
+    smoother(mask, other)
+    assert smoother.blend(np.asarray(0.2), np.asarray(0.6)) == 0.6
+
+
 @pytest.mark.parametrize("strength", [-0.1, 1, float("nan")])
 def test_strengths_out_of_range_are_refused(strength: float) -> None:
     with pytest.raises(InputError, match="smooth: got"):

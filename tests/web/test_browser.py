@@ -14,6 +14,7 @@ from PIL import Image
 
 pytest.importorskip("gradio", reason="pip install 'ohlora-fast[web]'")
 
+from ohlora_fast import NaturalDye
 from ohlora_fast.web import Limits, serve
 
 LIMITS = Limits(megapixels=3, megabytes=0.5)
@@ -117,6 +118,22 @@ def test_a_photo_is_dyed_redyed_and_downloaded_in_full_size(tab, portrait_pixels
     assert download.value.suggested_filename == "ein bild-dyed.png"
     pixels = np.asarray(Image.open(download.value.path()))
     assert (pixels == stylist.dye(portrait_pixels, 0.9, 1.0, 0.5)).all()
+
+
+def test_natural_dyeing_has_controls_of_its_own(tab, portrait_pixels, stylist):
+    drop(tab, "one.png", encoded(portrait_pixels, "PNG"))
+    shown(tab)
+    assert not tab.is_visible("#lift")
+    shown_after(tab, lambda: tab.get_by_label("natural", exact=True).check())
+    tab.wait_for_selector("#lift")
+    tab.fill("#lift input[type=range]", "1")
+    tab.get_by_label("Fine strands").check()
+    with tab.expect_download() as download:
+        tab.click("#get")
+    pixels = np.asarray(Image.open(download.value.path()))
+    assert (pixels == stylist.dye(portrait_pixels, method=NaturalDye(lift=1.0), refine=True)).all()
+    tab.get_by_label("seed", exact=True).check()
+    tab.wait_for_selector("#lift", state="hidden")
 
 
 def test_a_large_jpeg_is_shown_smaller_and_given_back_whole(tab, portrait_pixels):

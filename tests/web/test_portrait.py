@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ohlora_fast import NaturalDye
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.overlay import overlay_pixels
-from ohlora_fast.ombre import Ombre
+from ohlora_fast.refine import refine_map
 from ohlora_fast.web.patches import split_patches
-from ohlora_fast.web.portrait import PREVIEW, encode_full, encode_preview, open_portrait, picture
+from ohlora_fast.web.portrait import PREVIEW, Look, encode_full, encode_preview, open_portrait, picture
 
-SETTINGS = Ombre(0.9, 1.0, 0.5)
+SETTINGS = Look(0.9, 1.0, 0.5)
 
 
 def opened(stylist, pixels, form="PNG"):
@@ -34,6 +35,39 @@ def test_what_is_shown_is_what_the_stylist_dyes(stylist, portrait_pixels):
     assert (mask[..., 0] == np.rint(stylist.segment(portrait_pixels) * 255)).all()
     overlay = picture(stylist, portrait, SETTINGS, "overlay", None)
     assert (overlay == overlay_pixels(portrait_pixels, mask[..., 0])).all()
+
+
+def test_each_control_is_an_argument_of_dye_and_the_student_runs_once(stylist, portrait_pixels, monkeypatch):
+    natural = {"method": "natural", "strength": 0.7, "lift": 0.8}
+    wanted = {
+        Look(0.9, 1.0, 0.5, **natural): {"method": NaturalDye(strength=0.7, lift=0.8)},
+        Look(0.9, 1.0, 0.5, palette="sunset", **natural): {"method": NaturalDye("sunset", strength=0.7, lift=0.8)},
+        Look(0.9, 1.0, 0.5, fine=True): {"refine": True},
+        Look(0.9, 1.0, 0.5, fine=True, **natural): {"refine": True, "method": NaturalDye(strength=0.7, lift=0.8)},
+    }
+    wanted = {look: stylist.dye(portrait_pixels, 0.9, 1.0, 0.5, **options) for look, options in wanted.items()}
+    calls, predict = [], stylist.engine.predict
+    monkeypatch.setattr(stylist.engine, "predict", lambda views: calls.append(1) or predict(views))
+    portrait = opened(stylist, portrait_pixels)
+    for look, dyed in wanted.items():
+        assert (picture(stylist, portrait, look, "dyed", None) == dyed).all()
+        assert (decoded(encode_full(stylist, portrait, look, None)[0]) == dyed).all()
+    assert calls == [1]
+
+
+def test_fine_maps_are_made_once_a_patch(stylist, portrait_pixels, monkeypatch):
+    portrait = opened(stylist, np.hstack([portrait_pixels] * 2))
+    made = []
+    monkeypatch.setattr(
+        "ohlora_fast.web.portrait.refine_map", lambda *arguments: made.append(1) or refine_map(*arguments)
+    )
+    for patch in (0, 0, 1, 1, None, None):
+        for color in (0.1, 0.9):
+            picture(stylist, portrait, Look(color, fine=True), "dyed", patch)
+    assert made == [1, 1, 1]
+    mask = picture(stylist, portrait, Look(fine=True), "mask", None)
+    fine = refine_map(portrait.preview.pixels, portrait.whole, 1)
+    assert (mask[..., 0] == np.rint(fine * 255)).all()
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])

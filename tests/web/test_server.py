@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -18,8 +19,8 @@ from ohlora_fast.errors import InputError
 from ohlora_fast.stylist import HairStylist
 from ohlora_fast.web import Limits, serve
 
-OPEN, CHANGE = 0, 1
-SETTINGS = [0.5, 0.6, 0.5, "dyed"]
+OPEN, CHANGE, METHOD = 0, 1, 2
+LOOK = [0.9, 1.0, 0.5, "seed", "by colour slider", 0.9, 0.4, False]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def outputs(url, tab="abc"):
 
 def open_photo(url, path, tab="abc"):
     """Say that a photo was uploaded, and return what comes of it."""
-    assert join(url, OPEN, [file_data(path), *SETTINGS], tab) == 200
+    assert join(url, OPEN, [file_data(path), "dyed", *LOOK], tab) == 200
     return outputs(url, tab)
 
 
@@ -117,12 +118,30 @@ def test_every_tab_has_a_photo_of_its_own(url, portrait, tmp_path):
     open_photo(url, uploaded(portrait, "1"), "one")
     open_photo(url, uploaded(small, "2"), "two")
     for tab, size in {"one": (180, 200), "two": (90, 100)}.items():
-        assert join(url, CHANGE, [0.9, 1.0, 0.5, "mask", "all"], tab) == 200
+        assert join(url, CHANGE, ["mask", "all", *LOOK], tab) == 200
         assert Image.open(outputs(url, tab)[0][1]["path"]).size == size
 
 
+def test_natural_dyeing_shows_its_controls_and_dyes(url, portrait):
+    open_photo(url, uploaded(portrait, "3"), "four")
+    pictures = []
+    for look in (
+        LOOK,
+        [*LOOK[:3], "natural", "copper", 0.9, 0.4, False],
+        [*LOOK[:3], "natural", "copper", 0.9, 1, True],
+    ):
+        assert join(url, METHOD, [look[3]], "four") == 200
+        assert outputs(url, "four")[0]["visible"] is (look[3] == "natural")
+        assert join(url, CHANGE, ["dyed", "all", *look], "four") == 200
+        pictures.append(np.asarray(Image.open(outputs(url, "four")[0][1]["path"]), int))
+    assert np.abs(pictures[0] - pictures[1]).max() > 30
+    assert np.abs(pictures[1] - pictures[2]).max() > 30
+    assert join(url, CHANGE, ["dyed", "all", *LOOK[:4], "no palette", 0.9, 0.4, False], "four") == 200
+    assert outputs(url, "four") is None
+
+
 def test_who_has_no_photo_is_told_so(url):
-    assert join(url, CHANGE, [0.9, 1.0, 0.5, "dyed", "all"], "three") == 200
+    assert join(url, CHANGE, ["dyed", "all", *LOOK], "three") == 200
     assert "drop it again" in outputs(url, "three")[1]
 
 
@@ -136,7 +155,7 @@ def test_more_than_may_wait_are_sent_away(portrait):
 
     with serve(port=0, stylist=Slow(threads=1), limits=Limits(queue=2)) as url:
         tabs = "abcdefgh"
-        answers = [join(url, OPEN, [file_data(uploaded(portrait, tab)), *SETTINGS], tab) for tab in tabs]
+        answers = [join(url, OPEN, [file_data(uploaded(portrait, tab)), "dyed", *LOOK], tab) for tab in tabs]
         go_on.set()
         taken = [tab for tab, status in zip(tabs, answers, strict=True) if status == 200]
         assert 2 <= len(taken) < len(tabs)
