@@ -71,12 +71,12 @@ def dyed_frames(
     if frames < 1 or not all(keys):
         raise InputError(f"frames, settings: {frames} and {keys} came; allowed are one and more of each")
     _, settings = ombre_sweep(keys, frames)
-    prob = stylist.segment(photo, refine=refine, tiles=tiles) if refine or tiles else stylist.segment_map(photo)
+    prob = stylist.segment(photo, refine=refine, tiles=True) if tiles else stylist.segment_map(photo)
     if not has_hair(prob, photo.shape[:2], stylist.threads).all():
         raise InputError("no hair found")
     for color_now, height_now, grad_now, *of_dye in zip(*settings, strict=True):
         now = "seed" if dye is None else replace(dye, **dict(zip(moving, of_dye, strict=True)))
-        yield stylist.dye_by_map(photo, prob, color_now, height_now, grad_now, method=now)
+        yield stylist.dye_by_map(photo, prob, color_now, height_now, grad_now, method=now, refine=refine and not tiles)
 
 
 def prepared(pixels: Pixels, side: int, size: tuple[int, int] | None = None) -> Pixels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -88,20 +88,10 @@ class Portrait:
     whole: NDArray[np.float32]
     patches: tuple[NDArray[np.float32], ...]
     hair: bool
-    _fine: dict[int | None, NDArray[np.float32]] = field(default_factory=dict)
 
     def hair_map(self, patch: int | None) -> NDArray[np.float32]:
         """The map of one patch, or of all hair."""
         return self.whole if patch is None else self.patches[patch]
-
-    def fine_map(self, patch: int | None, threads: int | None) -> NDArray[np.float32]:
-        """As `hair_map`, refined to the preview's size. The last one is kept, so that moving sliders stays quick."""
-        fine = self._fine.get(patch)
-        if fine is None:
-            fine = refine_map(self.preview.pixels, self.hair_map(patch), threads)
-            self._fine.clear()
-            self._fine[patch] = fine
-        return fine
 
 
 def open_portrait(stylist: HairStylist, content: bytes, name: str, max_pixels: int) -> Portrait:
@@ -123,11 +113,15 @@ def open_portrait(stylist: HairStylist, content: bytes, name: str, max_pixels: i
 def picture(stylist: HairStylist, portrait: Portrait, look: Look, view: View, patch: int | None) -> Pixels:
     """Make what the page shows beside the preview: dyed, with the mask in green over it, or the mask in grey."""
     pixels = portrait.preview.pixels
-    prob = portrait.fine_map(patch, stylist.threads) if look.fine else portrait.hair_map(patch)
+    prob = portrait.hair_map(patch)
     if view == "dyed":
         return _dyed(stylist, pixels, prob, look)
-    height, width = pixels.shape[:2]
-    mask = mask_pixels(unsquash(prob, height, width, stylist.threads))
+    if look.fine:
+        prob = refine_map(pixels, prob, stylist.threads)
+    else:
+        height, width = pixels.shape[:2]
+        prob = unsquash(prob, height, width, stylist.threads)
+    mask = mask_pixels(prob)
     return overlay_pixels(pixels, mask) if view == "overlay" else np.repeat(mask[..., None], 3, axis=2)
 
 
@@ -135,7 +129,8 @@ def _dyed(stylist: HairStylist, pixels: Pixels, prob: NDArray[np.float32], look:
     """Dye by a map; without hair the photo stays as it is, and nobody is warned at every move of a slider."""
     if not has_hair(prob, pixels.shape[:2], stylist.threads)[0]:
         return pixels
-    dyed: Pixels = stylist.dye_by_map(pixels, prob, look.color, look.height, look.grad, method=look.dye)
+    settings = look.color, look.height, look.grad
+    dyed: Pixels = stylist.dye_by_map(pixels, prob, *settings, method=look.dye, refine=look.fine)
     return dyed
 
 
@@ -150,10 +145,7 @@ def encode_preview(preview: Photo, pixels: Pixels) -> tuple[bytes, str]:
 def encode_full(stylist: HairStylist, portrait: Portrait, look: Look, patch: int | None) -> tuple[bytes, str]:
     """Dye the photo in its own size; return it as a file of its own format, and that file's name."""
     photo = decode_photo(io.BytesIO(portrait.content), portrait.name, portrait.max_pixels)
-    prob = portrait.hair_map(patch)
-    if look.fine:
-        prob = refine_map(photo.pixels, prob, stylist.threads)
-    dyed = _dyed(stylist, photo.pixels, prob, look)
+    dyed = _dyed(stylist, photo.pixels, portrait.hair_map(patch), look)
     suffix = next(suffix for suffix, form in FORMATS.items() if form == photo.format)
     name = f"{Path(portrait.name).stem}-dyed{suffix}"
     file = io.BytesIO()

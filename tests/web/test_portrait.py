@@ -55,19 +55,13 @@ def test_each_control_is_an_argument_of_dye_and_the_student_runs_once(stylist, p
     assert calls == [1]
 
 
-def test_fine_maps_are_made_once_a_patch(stylist, portrait_pixels, monkeypatch):
+def test_the_mask_of_a_patch_is_fine_too(stylist, portrait_pixels):
     portrait = opened(stylist, np.hstack([portrait_pixels] * 2))
-    made = []
-    monkeypatch.setattr(
-        "ohlora_fast.web.portrait.refine_map", lambda *arguments: made.append(1) or refine_map(*arguments)
-    )
-    for patch in (0, 0, 1, 1, None, None):
-        for color in (0.1, 0.9):
-            picture(stylist, portrait, Look(color, fine=True), "dyed", patch)
-    assert made == [1, 1, 1]
-    mask = picture(stylist, portrait, Look(fine=True), "mask", None)
-    fine = refine_map(portrait.preview.pixels, portrait.whole, 1)
-    assert (mask[..., 0] == np.rint(fine * 255)).all()
+    for patch in (0, 1, None):
+        mask = picture(stylist, portrait, Look(fine=True), "mask", patch)
+        fine = refine_map(portrait.preview.pixels, portrait.hair_map(patch), 1)
+        assert (mask[..., 0] == np.rint(fine * 255)).all()
+        assert (mask != picture(stylist, portrait, Look(), "mask", patch)).any()
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
