@@ -1,6 +1,7 @@
 """Choosing engines, and running them on other students than the bundled one."""
 
 import sys
+from importlib.resources import files
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,9 +22,10 @@ from ohlora_fast.student.engines import (
     make_engine,
 )
 from ohlora_fast.student.export import export_onnx
+from ohlora_fast.student.graph import up_to
 from ohlora_fast.student.model import EffiSegNet
 from ohlora_fast.student.preprocess import squash
-from ohlora_fast.student.quantize import quantized
+from ohlora_fast.student.quantize import channel_means, quantized
 from ohlora_fast.student.weights import save_student
 
 PHOTOS = np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), dtype=np.uint8)
@@ -159,6 +161,29 @@ def test_any_student_can_be_quantised(student):
     engine = OnnxEngine(small)
     assert engine.output == "sums"
     assert np.abs(engine.predict(PHOTOS) - expected(student[0])).mean() < 0.1
+
+
+def test_quantised_layers_have_the_means_of_the_float_graph():
+    """Each to half a step of its bias, on the photos that it was corrected by; by rounding alone they are not."""
+    onnx = pytest.importorskip("onnx")
+    photos = [squash(astronaut()[:320, 60:380]), squash(astronaut())]
+    graph = (files("ohlora_fast.student") / "bundled/default.onnx").read_bytes()
+    small, plain = (quantized(graph, photos, corrected) for corrected in (True, False))
+    model = onnx.load_from_string(small)
+    outputs = {node.name: node.output[0] for node in onnx.load_from_string(graph).graph.node}
+    writers = {output: node for node in model.graph.node for output in node.output}
+    scales = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    biased = [node for node in model.graph.node if node.op_type == "Conv" and len(node.input) == 3]
+    layers = [node for node in biased if node.input[2] in writers]
+    assert len(layers) > 40
+    for node in layers[::6]:
+        step = scales[writers[node.input[2]].input[1]]
+        wanted = channel_means(up_to(graph, outputs[node.name]), photos)
+        found, before = (np.abs(channel_means(up_to(one, node.output[0]), photos) - wanted) for one in (small, plain))
+        assert (found <= 0.51 * step + 1e-5 * np.abs(wanted)).all()
+        assert before.mean() > 2 * found.mean()
+    prob, corrected, rounded = (OnnxEngine(one).predict(np.stack(photos)) for one in (graph, small, plain))
+    assert np.abs(corrected - prob).mean() < np.abs(rounded - prob).mean()
 
 
 def test_what_runs_here_is_told():
