@@ -16,7 +16,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from ohlora_fast.ops.ombre_op import _alpha_numpy, _extent, hue_colors, ombre_numpy
+from ohlora_fast.ops.ombre_op import _extent, hue_colors, ombre_numpy, opacity_of, resized_numpy
 
 torch = pytest.importorskip("torch")
 
@@ -190,7 +190,7 @@ def test_hair_rows_are_the_reference_s(library):
         for one, extent in zip(maps, found.tolist(), strict=True):
             if POOLED["near_threshold"](one, height, width):
                 continue
-            assert tuple(extent) == _extent(_alpha_numpy(one, height, width).reshape(height, width))
+            assert tuple(extent) == _extent(opacity_of(resized_numpy(one, height, width)))
 
 
 RANDOM = [(float(q), float(w)) for q, w in np.random.default_rng(0).uniform((195, 0.1), (255, 1), (40, 2))]
