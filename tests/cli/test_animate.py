@@ -125,14 +125,22 @@ def test_frames_of_a_folder_are_put_together(tmp_path: Path, capsys: pytest.Capt
 
 @pytest.mark.parametrize("form", ["webp", "mp4"])
 def test_other_formats(portrait: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
-    if form == "mp4":
-        pytest.importorskip("av")
     more = ["--frames", 3, "--format", form]
     assert animate(portrait, "-o", tmp_path / "out", *more) == 0
     assert animate(portrait, "-o", tmp_path / f"one.{form}", *more) == 0
     assert capsys.readouterr().out.endswith(f"one.{form}: 3 frames\n")
-    one, other = ((tmp_path / name).read_bytes() for name in (f"one.{form}", f"out/portrait.{form}"))
-    assert one == other
+    one, other = (np.stack(shown(tmp_path / name)) for name in (f"one.{form}", f"out/portrait.{form}"))
+    # On a busy machine x264's threads do not always come to the same file.
+    assert np.abs(one.astype(int) - other).mean() <= (1 if form == "mp4" else 0)
+
+
+def shown(path: Path) -> list[Pixels]:
+    """The pictures of an animation."""
+    if path.suffix != ".mp4":
+        return frames_of(path)
+    av = pytest.importorskip("av")
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
 
 
 def test_transparency_is_laid_on_white(portrait: Path, tmp_path: Path) -> None:
