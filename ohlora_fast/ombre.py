@@ -133,11 +133,7 @@ def apply_ombre(
     maps = as_maps(prob, count)
     if refine and tensor and maps.requires_grad:
         raise InputError("refine: got True for a prob with gradients, allowed is False: refining carries none")
-    settings = (
-        as_settings("color", color, count),
-        as_settings("ombre_height", ombre_height, count),
-        as_settings("ombre_grad_height", ombre_grad_height, count),
-    )
+    settings = checked(color, ombre_height, ombre_grad_height, count)
     work = make_work(method, settings, refine)
     if refine and method != "seed":
         from .refine import refine_map
@@ -167,9 +163,16 @@ def pack(color: Setting, ombre_height: Setting, ombre_grad_height: Setting, coun
         >>> pack(0.5, [0.6, 1.0], 0.4, 2).tolist()
         [[0.0, 254.0, 255.0, 0.6, 0.4], [0.0, 254.0, 255.0, 1.0, 0.4]]
     """
-    values = (color, ombre_height, ombre_grad_height)
-    names = ("color", "ombre_height", "ombre_grad_height")
-    return pack_settings(*(as_settings(name, value, count) for name, value in zip(names, values, strict=True)))
+    return pack_settings(*checked(color, ombre_height, ombre_grad_height, count))
+
+
+def checked(color: Setting, ombre_height: Setting, ombre_grad_height: Setting, count: int) -> Settings:
+    """Check the settings of `count` images, as of `pack`; each comes back as float64 (count,)."""
+    return (
+        as_settings("color", color, count),
+        as_settings("ombre_height", ombre_height, count),
+        as_settings("ombre_grad_height", ombre_grad_height, count),
+    )
 
 
 def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> NDArray[np.bool_]:

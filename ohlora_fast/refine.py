@@ -122,12 +122,13 @@ def ombre_refined(image: Tensor, prob: Tensor, settings: Tensor) -> Tensor:
         return ombre_refined_torch(image, prob, settings)
     import torch
 
-    from ohlora_fast.ops.ombre_custom_op import layout_of
+    from ohlora_fast.ops.ombre_custom_op import by_arrays
 
-    threads = torch.get_num_threads()
-    pixels, maps = np.ascontiguousarray(image.permute(0, 2, 3, 1).numpy()), prob.numpy()
-    dyed = ombre_refined_cpp(pixels, *_grid(pixels, maps, threads), maps, settings.numpy(), threads)
-    return torch.from_numpy(dyed).permute(0, 3, 1, 2).contiguous(memory_format=layout_of(image))
+    maps, threads = prob.numpy(), torch.get_num_threads()
+    return by_arrays(
+        image,
+        lambda pixels: ombre_refined_cpp(pixels, *_grid(pixels, maps, threads), maps, settings.numpy(), threads),
+    )
 
 
 def ombre_refined_torch(image: Tensor, prob: Tensor, settings: Tensor) -> Tensor:

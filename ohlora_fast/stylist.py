@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias, Union, overload
 
 import numpy as np
 
-from ohlora_fast.arguments import as_batch, as_settings, check_threads
+from ohlora_fast.arguments import as_batch, check_threads
 from ohlora_fast.errors import InputError, NoHairWarning
-from ohlora_fast.ombre import Ombre, apply_ombre, has_hair, make_work
+from ohlora_fast.ombre import Ombre, apply_ombre, checked, has_hair, make_work
 from ohlora_fast.ops.ombre_op import is_tensor
 from ohlora_fast.refine import refine_map
 from ohlora_fast.student import SIZE
@@ -260,10 +260,8 @@ class HairStylist:
         from ohlora_fast.on_gpu import dye_arrays, dye_tensors, form_of
 
         engine: Any = self.engine
-        color, height, grad_height = (
-            as_settings(name, value, len(photos)) for name, value in zip(NAMES, parameters, strict=True)
-        )
-        work = make_work(method, (color, height, grad_height), refine)
+        color, height, grad_height = parameters
+        work = make_work(method, checked(color, height, grad_height, len(photos)), refine)
         form, packed = form_of(work, refine and method != "seed"), torch.from_numpy(work.packed()).to(engine.device)
         dyed: Any
         found: Any

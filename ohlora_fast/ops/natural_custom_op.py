@@ -3,6 +3,7 @@
 Importing this registers ``torch.ops.ohlora_fast.natural``. Everything here trusts its arguments.
 
 Example:
+    >>> import numpy as np
     >>> from ohlora_fast.natural import NaturalDye, pack_natural
     >>> packed = torch.from_numpy(pack_natural(NaturalDye("red", strength=1, lift=1), *np.array([[0.0], [1], [0]])))
     >>> photos, maps = torch.full((1, 3, 8, 8), 99, dtype=torch.uint8), torch.ones(1, 4, 4)
@@ -14,13 +15,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from .natural_op import natural_cpp
 from .natural_torch import natural_gradients, natural_torch
-from .ombre_custom_op import keep, layout_of
+from .ombre_custom_op import by_arrays, keep, layout_of
 from .ombre_op import backend_problem
 
 __all__ = ["natural", "natural_backward"]
@@ -29,9 +29,8 @@ __all__ = ["natural", "natural_backward"]
 def on_cpu(image: Tensor, prob: Tensor, packed: Tensor) -> Tensor:
     """Bytes by the compiled kernel, where there is one."""
     if image.dtype == torch.uint8 and backend_problem("cpp") is None:
-        pixels = np.ascontiguousarray(image.permute(0, 2, 3, 1).numpy())
-        dyed = torch.from_numpy(natural_cpp(pixels, prob.numpy(), packed.numpy(), torch.get_num_threads()))
-        return dyed.permute(0, 3, 1, 2).contiguous(memory_format=layout_of(image))
+        threads = torch.get_num_threads()
+        return by_arrays(image, lambda pixels: natural_cpp(pixels, prob.numpy(), packed.numpy(), threads))
     return natural_torch(image, prob, packed).contiguous(memory_format=layout_of(image))
 
 

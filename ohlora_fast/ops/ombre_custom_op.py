@@ -16,8 +16,10 @@ Example:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -39,6 +41,12 @@ def layout_of(image: Tensor) -> torch.memory_format:
     """Planes or interleaved pixels, as `torch.empty_like` keeps them."""
     planes = image.is_contiguous() or not image.is_contiguous(memory_format=torch.channels_last)
     return torch.contiguous_format if planes else torch.channels_last
+
+
+def by_arrays(image: Tensor, dye: Callable[[Any], Any]) -> Tensor:
+    """Dye a CPU's bytes (N, C, H, W) with a kernel that takes arrays (N, H, W, C); the layout stays."""
+    dyed = torch.from_numpy(dye(np.ascontiguousarray(image.permute(0, 2, 3, 1).numpy())))
+    return dyed.permute(0, 3, 1, 2).contiguous(memory_format=layout_of(image))
 
 
 def on_gpu(image: Tensor, prob: Tensor, settings: Tensor, out: Tensor | None = None) -> Tensor:

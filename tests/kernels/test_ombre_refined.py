@@ -14,9 +14,8 @@ from ohlora_fast import apply_ombre
 from ohlora_fast.ops.ombre_op import pack_settings
 from ohlora_fast.ops.ombre_torch import ombre_torch, resized_torch
 from ohlora_fast.ops.refine_op import TOLERANCE, ombre_refined_numpy, refine_numpy
-from ohlora_fast.student.engines import device_problem
 
-DEVICE = "cuda" if device_problem("cuda") is None else "cpu"
+from .conftest import DEVICE, laid_out
 
 
 def portraits(count, height, width, channels, cells, maps=1):
@@ -32,18 +31,6 @@ def portraits(count, height, width, channels, cells, maps=1):
 def parameters(count):
     rng = np.random.default_rng(count)
     return pack_settings(rng.random(count), rng.uniform(0.6, 1, count), rng.random(count))
-
-
-def laid_out(image, layout):
-    """A tensor (N, C, H, W) of the pixels (N, H, W, C), laid out in memory one way or another."""
-    photos = torch.from_numpy(image).to(DEVICE).permute(0, 3, 1, 2)
-    if layout == "planar":
-        return photos.contiguous()
-    if layout == "interleaved":
-        return photos.contiguous(memory_format=torch.channels_last)
-    spread = torch.zeros([2 * size + 1 for size in photos.shape], dtype=photos.dtype, device=DEVICE)
-    spread[1::2, 1::2, 1::2, 1::2] = photos
-    return spread[1::2, 1::2, 1::2, 1::2]
 
 
 def dye(function, image, maps, settings, layout="planar"):

@@ -14,24 +14,12 @@ from ohlora_fast.kernels.ombre import hair_extents, ombre_triton
 from ohlora_fast import InputError, apply_ombre
 from ohlora_fast.ops.ombre_op import hair_rows, ombre_numpy, pack_settings
 from ohlora_fast.ops.ombre_torch import ombre_torch
-from ohlora_fast.student.engines import device_problem
+
+from .conftest import DEVICE, laid_out
 
 HERE = Path(__file__).parent
-DEVICE = "cuda" if device_problem("cuda") is None else "cpu"
 POOLED = runpy.run_path(str(HERE.parent / "ops" / "pooled_ombre.py"))
 LAYOUTS = ["planar", "interleaved", "strided"]
-
-
-def laid_out(image, layout):
-    """A tensor (N, C, H, W) of the pixels (N, H, W, C), laid out in memory one way or another."""
-    pixels = torch.from_numpy(image).to(DEVICE).permute(0, 3, 1, 2)
-    if layout == "planar":
-        return pixels.contiguous()
-    if layout == "interleaved":
-        return pixels.contiguous(memory_format=torch.channels_last)
-    spread = torch.zeros([2 * size + 1 for size in pixels.shape], dtype=pixels.dtype, device=DEVICE)
-    spread[1::2, 1::2, 1::2, 1::2] = pixels
-    return spread[1::2, 1::2, 1::2, 1::2]
 
 
 def dye(image, maps, parameters, layout, in_place=False):
