@@ -117,14 +117,17 @@ class Graph:
         import torch
 
         self.input = x.clone()
+        cudnn = torch.backends.cudnn
+        # What is not named here, `flags` would set to its own defaults, among them no cuDNN at all.
+        chosen = {"enabled": cudnn.enabled, "benchmark": True, "allow_tf32": cudnn.allow_tf32}
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side), torch.backends.cudnn.flags(benchmark=True):
+        with torch.cuda.stream(side), cudnn.flags(**chosen):
             for _ in range(WARM_UPS):
                 student.segment(self.input)
         torch.cuda.current_stream().wait_stream(side)
         self.graph = torch.cuda.CUDAGraph()
-        with torch.backends.cudnn.flags(benchmark=True), torch.cuda.graph(self.graph):
+        with cudnn.flags(**chosen), torch.cuda.graph(self.graph):
             self.output = student.segment(self.input)
         self.free = torch.cuda.Event()
         self.free.record()

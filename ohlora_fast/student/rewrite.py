@@ -75,7 +75,7 @@ class InferenceEffiSegNet(nn.Module):
         self.depthwise2 = nn.Conv2d(half, half, 3, padding=1, groups=half, bias=False)
         self.primary3, self.cheap3 = nn.Conv2d(half, 1, 1, bias=False), nn.Conv2d(half, 1, 1)
         with torch.no_grad():
-            self.to(model.conv6.weight.dtype).load_state_dict(rewritten_state(model, fold))
+            self.to(model.conv6.weight).load_state_dict(rewritten_state(model, fold))
         self.eval().requires_grad_(False)
 
     def logits(self, x: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from ohlora_fast.student.engines import device_problem
 
 DEVICE = "cuda" if device_problem("cuda") is None else "cpu"
 LAYOUTS = ["planar", "interleaved", "strided"]
+EXAMPLES = 25 if DEVICE == "cpu" else 12
+"""On a GPU most shapes are compiled anew, a second each."""
 
 
 def laid_out(tensor, layout):
@@ -42,7 +44,7 @@ def close(found, expected):
         assert torch.allclose(ours, plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max().clamp(min=1)))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     count=st.integers(1, 3), channels=st.sampled_from([3, 4]), one_map=st.booleans(),
     size=st.sampled_from([(1, 1), (7, 5), (1, 64), (40, 1), (17, 65), (2, 129)]),

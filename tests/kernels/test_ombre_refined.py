@@ -51,9 +51,12 @@ def unrefined(image, maps, settings):
 
 
 def reference(image, maps, settings):
-    """The same on the CPU: refining, and then the blend with the gradient of the maps as they are."""
+    """The same on the CPU: refining, and then the blend with the gradient of the maps as they are.
+
+    The grid is the kernel's: a GPU rounds a byte in a thousand of it another way, which moves a map by up to 0.005.
+    """
     photos, coarse = torch.from_numpy(image).permute(0, 3, 1, 2), torch.from_numpy(maps)
-    guide, grid = on_grid(photos, coarse)
+    guide, grid = (one.cpu() for one in on_grid(photos.to(DEVICE), coarse.to(DEVICE)))
     guide = 255 * guide.permute(0, 2, 3, 1).numpy()
     if image.dtype == np.uint8:
         return ombre_refined_numpy(image, np.round(guide).astype(np.uint8), grid.numpy(), maps, settings)

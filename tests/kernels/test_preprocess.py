@@ -32,8 +32,12 @@ def interleaved(image):
 
 
 def difference(image, size, dtype=torch.float32, **options):
-    """The share of results that differ from PyTorch's, none by more than a byte."""
-    apart = (preprocess(image, dtype, size, **options).float() - preprocess_torch(image, torch.float32, size)).abs()
+    """The share of results that differ from PyTorch's, none by more than a byte.
+
+    PyTorch computes on the CPU: on a GPU its resize refuses to shrink as much as some tests do.
+    """
+    expected = preprocess_torch(image.cpu(), torch.float32, size)
+    apart = (preprocess(image, dtype, size, **options).float().cpu() - expected).abs()
     assert apart.max() <= 1
     return (apart > 0).float().mean()
 
