@@ -54,6 +54,11 @@ class Case:
     cold: bool = False
     problem: Callable[[], str | None] = lambda: None
 
+    @property
+    def title(self) -> str:
+        """All that tells it from other cases."""
+        return f"{self.group}, {self.name}: {self.provider}"
+
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """``torch.compile`` for exactly the shapes that come; forgets what was compiled before.

@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import math
+import re
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -13,10 +16,11 @@ from typing import Any
 from ohlora_fast.benchmarks.gpu import head, limits, ombre, pipeline, preprocess, report, student
 from ohlora_fast.benchmarks.gpu.case import Case
 from ohlora_fast.benchmarks.gpu.clocks import gpu_timers
-from ohlora_fast.benchmarks.gpu.run import QUICK, Effort, Row, run
+from ohlora_fast.benchmarks.gpu.run import QUICK, TIME_UP, Effort, Row, run
 from ohlora_fast.benchmarks.run import machine, versions
 
 from ohlora_fast.cli.console import complain
+from ohlora_fast.cli.options import positive
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.student.engines import device_problem
@@ -39,42 +43,59 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--dry-run", action="store_true", help="list what would run, and why it cannot where it cannot")
     parser.add_argument("--only", action="append", choices=GROUPS, help="measure this group; may be repeated")
+    parser.add_argument(
+        "--match", metavar="REGEX", type=pattern, default="",
+        help='measure cases whose "group, case: provider" holds this, and the limits',
+    )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="fewer rounds, for a first look")
+    parser.add_argument(
+        "--seconds", metavar="N", type=positive, default=math.inf, help="begin with nothing more after so many seconds"
+    )
     parser.add_argument("-o", "--out", metavar="FILE", help="also write the results as JSON, after every case anew")
     return parser.parse_args(argv)
 
 
-def chosen(groups: Sequence[str] | None) -> list[Case]:
-    """The limits, and the cases of these groups, or of all."""
-    return [*limits.cases(), *(case for name in groups or GROUPS for case in GROUPS[name]())]
+def pattern(text: str) -> re.Pattern[str]:
+    """A regular expression, as an argument's type."""
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} came; allowed is a regular expression: {error}") from None
+
+
+def chosen(groups: Sequence[str] | None, match: str | re.Pattern[str] = "") -> list[Case]:
+    """The limits, and the cases of these groups, in their order, or of all, in whose title there is a match."""
+    found = (case for name in groups or GROUPS for case in GROUPS[name]())
+    return [*limits.cases(), *(case for case in found if re.search(match, case.title))]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print, and return the exit code.
 
-    0: all was measured that can run here; 1: a provider failed; 2: no GPU, or a file that cannot be written;
-    130: interrupted.
+    0: all was measured that can run here and that there was time for; 1: a provider failed; 2: no GPU, or a file that
+    cannot be written; 130: interrupted.
     """
     args = parse(argv)
     try:
         if args.dry_run:
-            print(report.plan(chosen(args.only)))
+            print(report.plan(chosen(args.only, args.match)))
             return 0
         if reason := device_problem("cuda"):
             raise InputError(f"the GPU benchmarks do not run here: {reason}; --dry-run lists them")
-        results = measured(chosen(args.only), QUICK if args.quick else Effort(), args.out)
+        effort = QUICK if args.quick else Effort()
+        results = measured(chosen(args.only, args.match), effort, args.out, args.seconds)
     except InputError as error:
         complain("error", str(error))
         return 2
     print(report.as_text(results))
-    if not results["complete"]:
+    if not results["complete"] and all(row.get("skipped") != TIME_UP for row in results["rows"]):
         complain("interrupted", f"what was measured is {f'in {args.out}' if args.out else 'above'}")
         return 130
     return 1 if any("error" in row for row in results["rows"]) else 0
 
 
-def measured(cases: Sequence[Case], effort: Effort, out: str | None) -> dict[str, Any]:
-    """Run cases on this machine's GPU; the results so far lie in the file `out` after each."""
+def measured(cases: Sequence[Case], effort: Effort, out: str | None, seconds: float = math.inf) -> dict[str, Any]:
+    """Run cases on this machine's GPU, for so many seconds; the results so far lie in the file `out` after each."""
     results: dict[str, Any] = {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": machine(),
@@ -89,7 +110,12 @@ def measured(cases: Sequence[Case], effort: Effort, out: str | None) -> dict[str
         results["rows"].append(row)
         write(results, out)
 
-    results["complete"] = run(cases, gpu_timers(), effort, keep, lambda text: print(text, file=sys.stderr))
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:.1f} s: {text}", file=sys.stderr, flush=True)
+
+    results["complete"] = run(cases, gpu_timers(), effort, keep, say, seconds)
     write(results, out)
     return results
 

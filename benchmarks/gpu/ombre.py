@@ -21,8 +21,8 @@ MASKS = ("all hair", "head")
 KERNELS = ("triton", "cuda")
 OPERATIONS = 90
 """A pixel: 35 for the cubic resize, done twice in half of the rows, 4 for the opacity, 11 for each channel."""
-ON_CPU = 2**24
-"""Pixels of the largest batch that is also computed on the CPU: NumPy takes minutes for more."""
+ON_CPU = 2**22
+"""Pixels of the largest batch that is also computed on the CPU: NumPy takes a minute and more for 2^24."""
 
 
 def case_name(count: int, size: int, layout: str, mask: str) -> str:
@@ -35,6 +35,8 @@ def cases(device: str = "cuda", sizes: Sequence[tuple[int, int]] = SIZES) -> Ite
         for layout in LAYOUTS:
             for mask in MASKS:
                 yield from one_case(device, count, size, layout, mask)
+    for count, size in sizes:
+        yield from refined_case(device, count, size)
 
 
 def one_case(device: str, count: int, size: int, layout: str, mask: str) -> Iterator[Case]:
@@ -59,6 +61,24 @@ def one_case(device: str, count: int, size: int, layout: str, mask: str) -> Iter
     for backend in ("cpp", "numpy") if layout == "NHWC" and pixels <= ON_CPU else ():
         build = partial(on_cpu, backend, count, size, mask)
         yield Case("ombre", name, f"{backend}, on the CPU", build, count, clock="cpu", problem=needs("cpu", backend))
+
+
+def refined_case(device: str, count: int, size: int) -> Iterator[Case]:
+    """Dyeing by refined maps in one pass, and in two with a map of the photos' size between them."""
+    name = f"{case_name(count, size, 'NCHW', 'head')}, refined"
+    pixels = count * size * size
+    copied = {"memory": 6 * pixels}
+    work = {"memory": 9 * pixels + 4 * count * SIZE * SIZE}  # the image read twice, since the slopes come of all of it
+
+    def case(provider: str, backend: str, make: Callable[..., Call], work: dict[str, int] = work) -> Case:
+        def build() -> Call:
+            return make(*inputs(device, count, size, "NCHW", "head"))
+
+        return Case("ombre", name, provider, build, count, work, cold=True, problem=needs(device, backend))
+
+    yield case("copy", "torch", copy, copied)
+    yield case("triton, in one pass", "triton", refined_at_once)
+    yield case("triton, refined and then dyed", "triton", refined_first)
 
 
 def inputs(device: str, count: int, size: int, layout: str, mask: str) -> tuple[Any, Any, Any]:
@@ -107,6 +127,20 @@ def kernel(backend: str) -> Callable[..., Any]:
 def fused(backend: str, in_place: bool, image: Any, prob: Any, settings: Any) -> Call:
     dye, out = kernel(backend), image if in_place else None
     return lambda: dye(image, prob, settings, out=out)
+
+
+def refined_at_once(image: Any, prob: Any, settings: Any) -> Call:
+    from ohlora_fast.kernels.ombre import ombre_refined_triton
+
+    return lambda: ombre_refined_triton(image, prob, settings)
+
+
+def refined_first(image: Any, prob: Any, settings: Any) -> Call:
+    """Its gradient is that of the refined map, which takes no longer than that of the map as it comes."""
+    from ohlora_fast.kernels.ombre import ombre_triton
+    from ohlora_fast.kernels.refine import refined
+
+    return lambda: ombre_triton(image, refined(image, prob), settings)
 
 
 def eager(image: Any, prob: Any, settings: Any, wrap: Callable[..., Any] = lambda function: function) -> Call:

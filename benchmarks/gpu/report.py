@@ -27,7 +27,7 @@ def as_text(results: Mapping[str, Any]) -> str:
     parts += [group_table(group, list(rows)) for group, rows in groupby(timed, key=lambda row: row["group"])]
     parts += ["\n".join(verdicts(timed)), caption(results)]
     if not results["complete"]:
-        parts.append("Interrupted: what is missing was not measured.")
+        parts.append("Not complete: what is missing was not measured.")
     return "\n\n".join(filter(None, parts))
 
 

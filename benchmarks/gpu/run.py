@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -37,6 +38,8 @@ class Effort:
 
 
 QUICK = Effort(rounds=9, seconds=0.1, warm_up=0.05)
+TIME_UP = "not measured: the time was up"
+"""Why a provider is skipped whose turn came too late."""
 
 
 @dataclass
@@ -117,6 +120,7 @@ def run(
     effort: Effort,
     keep: Callable[[Row], object],
     say: Callable[[str], object],
+    seconds: float = math.inf,
 ) -> bool:
     """Time cases in their order; limits first, if others are to be held against them.
 
@@ -126,21 +130,24 @@ def run(
         effort: how long to measure.
         keep: told each row as soon as it is known.
         say: told what runs now.
+        seconds: after which no further provider begins.
 
     Returns:
-        Whether all was timed; False after Ctrl-C, before which every row was kept.
+        Whether all was timed; False if the time was up before that, and after Ctrl-C, before which every row was kept.
     """
     limits: dict[str, float] = {}
+    deadline, in_time = time.monotonic() + seconds, True
     try:
         for _, same in groupby(cases, key=lambda case: (case.group, case.name)):
-            for row in compare(list(same), timers, effort, limits, say):
+            for row in compare(list(same), timers, effort, limits, say, deadline):
                 if row["group"] == "limits" and "median_s" in row:
                     limits |= {name: amount / row["median_s"] for name, amount in row["work"].items()}
+                in_time &= row.get("skipped") != TIME_UP
                 keep(row)
             release()
     except KeyboardInterrupt:
         return False
-    return True
+    return in_time
 
 
 def compare(
@@ -149,11 +156,15 @@ def compare(
     effort: Effort,
     limits: Mapping[str, float],
     say: Callable[[str], object],
+    deadline: float = math.inf,
 ) -> list[Row]:
-    """Time what stands beside each other."""
+    """Time what stands beside each other; what has not begun at the deadline, of `time.monotonic`, is skipped."""
     trials = [Trial(case, timers[case.clock], effort, skipped=case.problem()) for case in cases]
     for trial in trials:
-        say(f"{trial.case.group}, {trial.case.name}: {trial.case.provider}")
+        if time.monotonic() >= deadline:
+            trial.skipped = trial.skipped or TIME_UP
+            continue
+        say(trial.case.title)
         trial.attempt(trial.prepare)
     for _ in range(effort.turns):
         for trial in trials:
