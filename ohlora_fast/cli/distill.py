@@ -13,8 +13,8 @@ writes. RUN gets settings.json, log.csv, TensorBoard logs, a checkpoint, the bes
 report. The same command on the same RUN goes on where it stopped. Options change the preset's settings."""
 SETTINGS = (
     "start", "encoder", "head_stride", "head_channels", "loss", "dice_weight", "teacher", "teacher_weight", "agreement",
-    "epochs", "batch", "encoder_lr", "head_lr", "ema_decay", "patience", "frozen_norms", "augmentation", "balance",
-    "validation", "test", "precision", "seed",
+    "epochs", "rounds", "batch", "encoder_lr", "head_lr", "ema_decay", "patience", "frozen_norms", "augmentation",
+    "balance", "validation", "test", "precision", "seed",
 )  # fmt: skip
 """The options that are settings, by the names of both."""
 
@@ -41,12 +41,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     group.add_argument("--head-channels", type=int, help="width of the head")
     group.add_argument("--loss", help="soft-bce, mse, kl or dice+bce")
     group.add_argument("--dice-weight", type=float, help="of the Dice part of dice+bce")
-    group.add_argument("--teacher", metavar="FILE", help="a student whose map is mixed into the masks")
+    group.add_argument(
+        "--teacher", action="append", metavar="FILE",
+        help="a student whose map is mixed into the masks; of several, their mean",
+    )  # fmt: skip
     group.add_argument("--teacher-weight", type=fraction, help="of its map in that mixture")
     group.add_argument(
         "--agreement", type=fraction, metavar="IOU", help="leave out pairs of which the teacher thinks otherwise"
     )
-    group.add_argument("--epochs", type=count)
+    group.add_argument("--epochs", type=count, help="after each, the student is validated")
+    group.add_argument("--rounds", type=count, help="how often an epoch draws as many photos as there are")
     group.add_argument("--batch", type=count, help="photos a step and device")
     group.add_argument("--encoder-lr", type=rate, help="peak learning rate of the encoder")
     group.add_argument("--head-lr", type=rate, help="peak learning rate of the head")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,8 @@ def fingerprint(pairs: Sequence[Pair]) -> str:
 class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
     """Pairs decoded once into memory: uint8 photos (3, 256, 256) and masks (1, 256, 256), 256 KB a pair.
 
+    A batch is taken out at once, see `__getitems__`.
+
     Raises:
         InputError: a pair cannot be read, or its two files differ in size.
     """
@@ -153,26 +156,32 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
             self.images[index] = torch.from_numpy(resized(image)).permute(2, 0, 1)
             self.masks[index, 0] = torch.from_numpy(resized(mask))
 
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(load, range(len(pairs))))
 
-    def mix(self, teacher: Callable[[Tensor], Tensor], weight: float) -> list[float]:
-        """Mix a teacher's maps into the masks: (1 − weight) · mask + weight · map.
+    def settle(self, device: torch.device) -> None:
+        """Move to a GPU's memory, if that takes at most half of what is free there."""
+        size = self.images.nbytes + self.masks.nbytes
+        if device.type == "cuda" and self.images.device != device and size <= torch.cuda.mem_get_info(device)[0] / 2:
+            self.images, self.masks = self.images.to(device), self.masks.to(device)
 
-        ``teacher`` takes photos (N, 3, 224, 224) in [−1, 1] and gives maps (N, 1, 224, 224) in [0, 1]; they are
-        averaged over the photo and its mirror image. Returns the IoU of mask and map, both cut at 0.5, of each pair.
+    def agreements(self, teacher: Callable[[Tensor], Tensor], device: str = "cpu") -> list[float]:
+        """The IoU of each mask with a teacher's map, both cut at 0.5.
+
+        ``teacher`` takes photos (N, 3, 224, 224) in [−1, 1] on that device and gives maps (N, 1, 224, 224) in [0, 1];
+        they are averaged over the photo and its mirror image.
         """
         agreements: list[float] = []
         for photos, masks in tqdm(
-            list(zip(self.images.split(16), self.masks.split(16), strict=True)), "soft labels", disable=None
+            list(zip(self.images.split(16), self.masks.split(16), strict=True)), "asking the teacher", disable=None
         ):
-            x = F.interpolate(photos.float(), (SIZE, SIZE), mode="bilinear", antialias=True) * (2 / 255) - 1
+            x = F.interpolate(photos.to(device).float(), (SIZE, SIZE), mode="bilinear", antialias=True)
+            x = x * (2 / 255) - 1
             with torch.inference_mode():
                 soft = (teacher(x) + teacher(x.flip(-1)).flip(-1)) / 2
-            soft = F.interpolate(soft, masks.shape[-2:], mode="bilinear") * 255
-            hair, found = (masks >= 128).flatten(1), (soft >= 127.5).flatten(1)
+            soft = F.interpolate(soft, masks.shape[-2:], mode="bilinear")
+            hair, found = (masks.to(device) >= 128).flatten(1), (soft >= 0.5).flatten(1)
             agreements += (1 - (hair ^ found).sum(1) / (hair | found).sum(1).clamp(min=1)).tolist()
-            masks.copy_(torch.lerp(masks.float(), soft, weight).round())
         return agreements
 
     def keep(self, indices: Sequence[int]) -> None:
@@ -184,6 +193,10 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
         return self.images[index], self.masks[index]
+
+    def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
+        """The photos (N, 3, 256, 256) and masks (N, 1, 256, 256) of a batch."""
+        return self.images[indices], self.masks[indices]
 
 
 def resized(pixels: Array) -> Array:
@@ -206,6 +219,7 @@ class Batches:
         epoch: which epoch.
         first: leave out this many batches, which were trained on before an interruption.
         rank, world: this process takes every ``world``-th part of each ``world · batch`` photos.
+        rounds: an epoch draws as many photos as there are, so many times.
 
     Raises:
         InputError: a batch takes more photos than an epoch has.
@@ -218,9 +232,9 @@ class Batches:
 
     def __init__(
         self, sources: Sequence[str], batch: int, balance: bool = False, seed: int = 0, epoch: int = 0, first: int = 0,
-        rank: int = 0, world: int = 1,
+        rank: int = 0, world: int = 1, rounds: int = 1,
     ) -> None:  # fmt: skip
-        self.sources, self.batch, self.balance = np.asarray(sources), batch, balance
+        self.sources, self.batch, self.balance, self.rounds = np.asarray(sources), batch, balance, rounds
         self.seed, self.epoch, self.first, self.rank, self.world = seed, epoch, first, rank, world
         if len(self) == 0:
             raise InputError(
@@ -228,7 +242,7 @@ class Batches:
             )
 
     def __len__(self) -> int:
-        return len(self.sources) // (self.batch * self.world)
+        return self.rounds * len(self.sources) // (self.batch * self.world)
 
     def __iter__(self) -> Iterator[list[int]]:
         order, share = self.draw(), self.batch * self.world
@@ -238,13 +252,13 @@ class Batches:
     def draw(self) -> Array:
         """This epoch's photos, in order."""
         rng = np.random.default_rng([self.seed, self.epoch])
-        total = len(self.sources)
+        total = self.rounds * len(self.sources)
         if not self.balance:
-            return rng.permutation(total)
+            return np.concatenate([rng.permutation(len(self.sources)) for _ in range(self.rounds)])
         groups = [np.flatnonzero(self.sources == source) for source in np.unique(self.sources)]
         each = -(-total // len(groups))
-        rounds = [[rng.permutation(group) for _ in range(-(-each // len(group)))] for group in groups]
-        return rng.permutation(np.concatenate([np.concatenate(drawn)[:each] for drawn in rounds]))[:total]
+        drawn = [[rng.permutation(group) for _ in range(-(-each // len(group)))] for group in groups]
+        return rng.permutation(np.concatenate([np.concatenate(parts)[:each] for parts in drawn]))[:total]
 
 
 class ScoringPhotos(Dataset[tuple[Array, Array, str]]):

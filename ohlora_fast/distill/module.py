@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ohlora_fast.distill.augment import make_augmentation
 from ohlora_fast.distill.losses import make_loss
@@ -15,7 +16,7 @@ from ohlora_fast.distill.metrics import iou
 from ohlora_fast.distill.settings import Settings
 from ohlora_fast.student.model import EffiSegNet
 from ohlora_fast.student.preprocess import to_input, unsquash
-from ohlora_fast.student.rewrite import FrozenNorms
+from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet
 from ohlora_fast.student.weights import load_student, start_encoder
 
 Array = np.ndarray[Any, Any]
@@ -38,18 +39,35 @@ def make_student(settings: Settings) -> EffiSegNet:
     return student
 
 
+class Teachers(nn.Module):
+    """Several students as one: (N, 3, 224, 224) in [−1, 1] → the mean of their maps, (N, 1, 224, 224) in [0, 1].
+
+    Raises:
+        InputError: a file is not a student's weights.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList([InferenceEffiSegNet(load_student(path), fold=True) for path in paths])
+
+    @torch.no_grad()
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([member(x).float() for member in self.members]).mean(0)
+
+
 class Distillation(pl.LightningModule):
     """A student, its losses and its optimizer.
 
     Args:
         settings: see `Settings`.
         steps_per_epoch: for the one-cycle schedule.
+        teachers: those of the settings, if there are any.
 
     Raises:
         InputError: the starting point or a package is missing.
     """
 
-    def __init__(self, settings: Settings, steps_per_epoch: int) -> None:
+    def __init__(self, settings: Settings, steps_per_epoch: int, teachers: Teachers | None = None) -> None:
         super().__init__()
         self.settings, self.steps_per_epoch = settings, steps_per_epoch
         self.student = make_student(settings)
@@ -57,12 +75,19 @@ class Distillation(pl.LightningModule):
             parameter.requires_grad_(not name.startswith(UNTRAINED))
         self.augment = make_augmentation(settings.augmentation)
         self.loss = make_loss(settings.loss, settings.dice_weight)
-        # In a tuple, so that it is no part of what is trained, averaged and stored in checkpoints.
+        # In tuples, so that they are no part of what is trained, averaged and stored in checkpoints.
         self.frozen = (FrozenNorms(self.student),) if settings.frozen_norms else ()
+        self.teachers = (teachers,) if teachers else ()
         self.held: list[tuple[str, float, float]] = []  # (source, loss, IoU) of each held-out photo so far
 
     def logits(self, x: Tensor) -> Tensor:
         return self.frozen[0](self.student, x) if self.frozen else self.student.logits(x)
+
+    def on_fit_start(self) -> None:
+        if self.device.type == "cuda":  # whose quickest convolutions want channels last
+            self.student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for teachers in self.teachers:
+            teachers.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         # All chance comes from here on, so that a run that was interrupted goes on as it would have.
@@ -70,6 +95,8 @@ class Distillation(pl.LightningModule):
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False):
             images, target = self.augment(*(part.float() / 255 for part in batch))
             x = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
+        for teachers in self.teachers:
+            target = torch.lerp(target, teachers(x), self.settings.teacher_weight)
         loss = self.loss(self.logits(x), target)
         self.log("loss", loss, prog_bar=True, logger=True)
         return loss

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -28,11 +28,13 @@ class Settings:
         encoder: see `EffiSegNet`; so are ``head_stride`` and ``head_channels``.
         loss: one of `LOSSES`.
         dice_weight: of the Dice part of ``dice+bce``.
-        teacher: path of a student's weights whose soft labels are mixed into the masks; None for the masks alone.
+        teacher: paths of students' weights; the mean of their maps of each bent and recoloured photo, its soft label,
+            is mixed into its mask. None for the masks alone.
         teacher_weight: of the soft labels in that mixture.
         agreement: leave out pairs whose mask and soft label, both cut at 0.5, have a lower IoU than this: most of them
             are labelled wrongly.
-        epochs: at most this many; an epoch draws as many photos as there are.
+        epochs: at most this many; after each, the student is validated.
+        rounds: how often an epoch draws as many photos as there are.
         batch: photos a step, on each device.
         encoder_lr: peak learning rate of the encoder.
         head_lr: peak learning rate of the head.
@@ -58,10 +60,11 @@ class Settings:
     head_channels: int = 64
     loss: str = "soft-bce"
     dice_weight: float = 1.0
-    teacher: str | None = None
+    teacher: Sequence[str] = ()
     teacher_weight: float = 0.4
     agreement: float = 0.5
     epochs: int = 16
+    rounds: int = 1
     batch: int = 16
     encoder_lr: float = 2e-4
     head_lr: float = 8e-4
@@ -81,7 +84,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_choices(self, loss=LOSSES, schedule=SCHEDULES, precision=PRECISIONS, augmentation=AUGMENTATIONS)
-        check_counts(self, 1, "epochs", "batch")
+        check_counts(self, 1, "epochs", "rounds", "batch")
         from_zero = ("dice_weight", "weight_decay", "clip", "patience")
         check_numbers(self, "numbers from 0 on", lambda value: value >= 0, *from_zero)
         shares = ("teacher_weight", "agreement", "ema_decay", "validation", "test")

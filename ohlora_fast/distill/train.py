@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ohlora_fast.distill.data import Batches, ScoringPhotos, TrainingPhotos, find_pairs, fingerprint, split
 from ohlora_fast.distill.metrics import pair_counts, summarise
-from ohlora_fast.distill.module import Distillation
+from ohlora_fast.distill.module import Distillation, Teachers
 from ohlora_fast.distill.report import Run as ReportedRun
 from ohlora_fast.distill.report import read_run, write_report
 from ohlora_fast.distill.runs import Checkpoints, locked, make_trainer, quiet, stored_state, train
@@ -26,8 +26,7 @@ from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.media.run_folder import claim, refuse_another
 from ohlora_fast.student.engines import device_problem
-from ohlora_fast.student.rewrite import InferenceEffiSegNet
-from ohlora_fast.student.weights import load_student, save_student
+from ohlora_fast.student.weights import save_student
 from ohlora_fast.stylist import HairStylist
 
 LOG, CHECKPOINT, BEST, LAST = "log.csv", "checkpoint.ckpt", "best.safetensors", "last.safetensors"
@@ -61,30 +60,32 @@ class Run:
         self.validation, self.test, self.training = split(pairs, settings.validation, settings.test)
         if not self.training:
             raise InputError(f"{data}: all {len(pairs)} pairs are held out; training needs more")
-        self.wanted = asdict(settings) | {"data": fingerprint(pairs)}
+        self.wanted = asdict(settings) | {"teacher": list(settings.teacher), "data": fingerprint(pairs)}
         refuse_another(self.folder, self.wanted)
         self.batches(0)
         self.photos = TrainingPhotos(self.training)
-        if settings.teacher:
-            self.learn_from(InferenceEffiSegNet(load_student(settings.teacher), fold=True))
-        self.module = Distillation(settings, len(self.batches(0)))
+        teachers = Teachers(settings.teacher) if settings.teacher else None
+        if teachers:
+            self.leave_out(teachers.to(device))
+        self.module = Distillation(settings, len(self.batches(0)), teachers)
         # All that can be refused has been: from here on the folder is this run's.
         claim(self.folder, self.wanted)
 
-    def learn_from(self, teacher: InferenceEffiSegNet) -> None:
-        """Mix the teacher's soft labels into the masks, and leave out the pairs that it contradicts."""
-        agreements = self.photos.mix(teacher, self.settings.teacher_weight)
+    def leave_out(self, teachers: Teachers) -> None:
+        """Leave out the pairs that the teachers contradict."""
+        agreements = self.photos.agreements(teachers, self.device)
         kept = [index for index, agreement in enumerate(agreements) if agreement >= self.settings.agreement]
         self.photos.keep(kept)
         before, self.training = len(agreements), [self.training[index] for index in kept]
-        print(f"{before - len(kept)} of {before} training pairs left out, as the teacher contradicts them", flush=True)
+        print(f"{before - len(kept)} of {before} training pairs left out, as the teachers contradict them", flush=True)
 
     def batches(self, epoch: int, first: int = 0, rank: int = 0) -> Batches:
         sources = [pair.source for pair in self.training]
         settings = self.settings
         return Batches(
-            sources, settings.batch, settings.balance, settings.seed, epoch, first, rank=rank, world=self.devices
-        )
+            sources, settings.batch, settings.balance, settings.seed, epoch, first, rank=rank, world=self.devices,
+            rounds=settings.rounds,
+        )  # fmt: skip
 
     def fit(self, max_steps: int | None = None) -> None:
         """Train to the end, from the last checkpoint if there is one, and leave the best student in `BEST`.
@@ -130,6 +131,7 @@ class Run:
             max_steps=max_steps or -1,
             logger=TensorBoardLogger(self.folder, name="tensorboard", version=""),
             gradient_clip_val=settings.clip or None,
+            benchmark=True,  # cuDNN's, as all batches have one shape
             log_every_n_steps=10,
         )
 
@@ -147,7 +149,9 @@ class Data(pl.LightningDataModule):
         assert trainer is not None
         epoch = trainer.current_epoch
         first = trainer.global_step - epoch * len(self.run.batches(epoch))
-        return DataLoader(self.run.photos, batch_sampler=self.run.batches(epoch, first, trainer.global_rank))
+        self.run.photos.settle(trainer.strategy.root_device)
+        batches = self.run.batches(epoch, first, trainer.global_rank)
+        return DataLoader(self.run.photos, batch_sampler=batches, collate_fn=tuple)
 
     def val_dataloader(self) -> Any:
         return DataLoader(ScoringPhotos(self.run.validation), batch_size=8, collate_fn=list)

@@ -137,9 +137,15 @@ def test_training_photos_are_squashed_in_memory(blobs):
     assert image[:, mask[0] == 0].float().mean() < 60
 
 
-def test_a_teacher_is_mixed_into_the_masks_and_asked_about_both_sides(blobs):
+def test_a_batch_is_taken_out_at_once(blobs):
     photos = TrainingPhotos(find_pairs(blobs))
-    masks = photos.masks.clone()
+    images, masks = photos.__getitems__([3, 1])
+    for row, index in enumerate((3, 1)):
+        assert all(map(torch.equal, (images[row], masks[row]), photos[index]))
+
+
+def test_a_teacher_is_asked_about_both_sides(blobs):
+    photos = TrainingPhotos(find_pairs(blobs))
 
     def leftist(x):
         """Hair in the left half, wherever the face looks."""
@@ -149,18 +155,26 @@ def test_a_teacher_is_mixed_into_the_masks_and_asked_about_both_sides(blobs):
         answer[..., :112] = 1
         return answer
 
-    agreements = photos.mix(leftist, 0.25)
-    expected = 0.75 * masks.float() + 0.25 * 127.5  # both halves alike, as the mirror image answers the other way
-    assert (photos.masks.float() - expected).abs().max() <= 1
-    assert agreements == pytest.approx((masks >= 128).float().mean((1, 2, 3)).tolist())  # all counts as hair
+    # Both halves alike, as the mirror image answers the other way, so that all counts as hair.
+    masks = photos.masks.clone()
+    assert photos.agreements(leftist) == pytest.approx((masks >= 128).float().mean((1, 2, 3)).tolist())
     photos.keep([3, 5])
     assert len(photos) == 2
-    assert (photos.masks[1].float() - expected[5]).abs().max() <= 1
+    assert torch.equal(photos.masks[1], masks[5])
 
 
 def test_scoring_photos_keep_the_masks_own_size(blobs):
     image, mask, source = ScoringPhotos(find_pairs(blobs))[0]
     assert (image.shape, mask.shape, source) == ((224, 224, 3), (64, 48), "a")
+
+
+@pytest.mark.parametrize("balance", [False, True])
+def test_an_epoch_of_several_rounds_draws_every_photo_so_often(balance):
+    sources = ["a", "b"] * 5
+    batches = Batches(sources, 4, balance=balance, rounds=3)
+    drawn = [index for batch in batches for index in batch]
+    assert (len(batches), len(drawn)) == (7, 28)
+    assert sorted(drawn.count(index) for index in range(10))[2:] == [3] * 8  # two of thirty did not fill a batch
 
 
 def test_batches_are_a_function_of_seed_and_epoch():

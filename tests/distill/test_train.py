@@ -197,7 +197,8 @@ def test_a_damaged_checkpoint_is_named(blobs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"head_stride": 3}, {"batch": 500}, {"encoder": "vgg"}, {"start": "nowhere.pth"}, {"teacher": "none.pth"}]
+    "wrong",
+    [{"head_stride": 3}, {"batch": 500}, {"encoder": "vgg"}, {"start": "nowhere.pth"}, {"teacher": ["none.pth"]}],
 )
 def test_a_refused_run_leaves_nothing_behind(blobs, tmp_path, wrong):
     with pytest.raises(InputError):
@@ -218,15 +219,27 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_checkpoint(blobs, 
     assert all(value.isfinite().all() for value in stored["state_dict"].values())
 
 
-def test_a_teacher_sets_the_targets(blobs, tmp_path):
-    teacher = tmp_path / "teacher.safetensors"
+def test_teachers_see_the_bent_photo_and_set_its_target(blobs, tmp_path):
     torch.manual_seed(0)
-    save_student(EffiSegNet(head_channels=8), teacher)
-    plain = Run(blobs, tmp_path / "plain", TINY)
-    settings = replace(TINY, teacher=str(teacher), teacher_weight=1.0, agreement=0.0)
-    taught = Run(blobs, tmp_path / "taught", settings)
-    assert plain.photos.masks.float().std() > 80
-    assert taught.photos.masks.float().std() < 60
+    paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
+    for path in paths:
+        student = EffiSegNet(head_channels=8)
+        student.conv6.weight.data *= 3000  # so that its maps are more than grey
+        save_student(student, path)
+    taught = replace(TINY, augmentation="strong", teacher=list(map(str, paths)), teacher_weight=0.25, agreement=0.0)
+    module = Run(blobs, tmp_path / "run", taught).module
+    seen, targets = [], []
+    module.logits = lambda x: seen.append(x) or module.student.logits(x)
+    module.loss = lambda logits, target: targets.append(target) or logits.mean()
+    module.log = lambda *args, **kwargs: None
+    batch = Run(blobs, tmp_path / "plain", TINY).photos.__getitems__([0, 1, 2])
+    module.training_step(batch, 0)
+    torch.manual_seed(0)
+    _, masks = module.augment(*(part.float() / 255 for part in batch))
+    with torch.no_grad():
+        maps = torch.stack([load_student(path)(seen[0]) for path in paths]).mean(0)
+    assert maps.std() > 0.01
+    assert (targets[0] - (0.75 * masks + 0.25 * maps)).abs().max() < 1e-4
 
 
 def test_pairs_that_the_teacher_contradicts_are_left_out(blobs, tmp_path):
@@ -234,7 +247,7 @@ def test_pairs_that_the_teacher_contradicts_are_left_out(blobs, tmp_path):
     wrong = data / "masks" / "a_01.png"
     cv2.imwrite(str(wrong), 255 - cv2.imread(str(wrong), cv2.IMREAD_GRAYSCALE))
     Run(blobs, tmp_path / "teacher", replace(TINY, start="bundled", frozen_norms=True, epochs=5, ema_decay=0.5)).fit()
-    settings = replace(TINY, start="bundled", teacher=str(tmp_path / "teacher" / BEST))
+    settings = replace(TINY, start="bundled", teacher=[str(tmp_path / "teacher" / BEST)])
     run = Run(data, tmp_path / "run", settings)
     names = [pair.name for pair in run.training]
     assert "a_01" not in names
