@@ -65,7 +65,7 @@ def dye_arrays(engine: CudaEngine, photos: Array, form: Form, settings: Tensor) 
 
 
 def map_arrays(engine: CudaEngine, photos: Array) -> Array:
-    """The student's maps (N, 224, 224) of arrays (N, H, W, 3 or 4)."""
+    """The student's maps (N, size, size) of arrays (N, H, W, 3 or 4)."""
     results = overlapped(
         (np.ascontiguousarray(photos[part]) for part in chunks(photos)),
         lambda part: [engine.maps(part.permute(0, 3, 1, 2))],

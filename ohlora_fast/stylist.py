@@ -16,7 +16,6 @@ from ohlora_fast.errors import InputError, NoHairWarning
 from ohlora_fast.ombre import Ombre, apply_ombre, checked, has_hair, make_work
 from ohlora_fast.ops.ombre_op import is_tensor
 from ohlora_fast.refine import refine_map
-from ohlora_fast.student import SIZE
 from ohlora_fast.student.engines import TorchEngine, make_engine
 from ohlora_fast.student.preprocess import squash, unsquash
 
@@ -108,7 +107,10 @@ class HairStylist:
     @overload
     def segment_map(self, image: Photos) -> list[Any]: ...
     def segment_map(self, image: Any) -> Any:
-        """As `segment`, but the student's own map: (224, 224) for one photo, (N, 224, 224) for a batch."""
+        """As `segment`, but the student's own map: (h, w) for one photo, (N, h, w) for a batch.
+
+        The bundled student's maps are 224×224.
+        """
         if isinstance(image, list | tuple):
             return [self.segment_map(photo) for photo in image]
         photos, single = open_photos(image)
@@ -289,14 +291,14 @@ class HairStylist:
         return look_again(photos, maps, prob, lambda crop: self.segment(crop, refine=refine))
 
     def _maps(self, photos: Any) -> Any:
-        """The student's maps (N, 224, 224) of a checked batch, as array or tensor like the batch."""
+        """The student's maps (N, size, size) of a checked batch, as array or tensor like the batch."""
         if self._runs_on_gpu(photos):
             from ohlora_fast.on_gpu import map_arrays
 
             gpu: Any = self.engine
             return map_arrays(gpu, photos) if isinstance(photos, np.ndarray) else gpu.maps(photos)
         if isinstance(photos, np.ndarray):
-            inputs = squash(photos, self.threads)
+            inputs = squash(photos, self.threads, self.engine.size)
             chunks = [self.engine.predict(inputs[i : i + CHUNK]) for i in range(0, len(inputs), CHUNK)]
             return np.concatenate(chunks)
         import torch
@@ -304,7 +306,7 @@ class HairStylist:
         engine = self.engine
         pixels = photos.detach()[:, :3].float()
         if isinstance(engine, TorchEngine) and torch.device(engine.device).type == photos.device.type != "cpu":
-            squashed = resize_tensor(pixels, (SIZE, SIZE), "bilinear").round().byte()
+            squashed = resize_tensor(pixels, (engine.size, engine.size), "bilinear").round().byte()
             channels_last = squashed.permute(0, 2, 3, 1).to(engine.device)
             maps = torch.cat([engine.predict_tensor(chunk) for chunk in channels_last.split(CHUNK)])
             return maps.to(photos.device)

@@ -22,13 +22,8 @@ from ohlora_fast.errors import InputError, NoHairWarning
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
 from ohlora_fast.refine import refine_map, wants_refining
-from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import unsquash
 from ohlora_fast.stylist import HairStylist
-
-SCALED = 2 * SIZE
-"""Where only the mask needs a photo's pixels, a JPEG is decoded to sides of at least this many."""
-
 
 SUFFIXES = {form: suffix for suffix, form in reversed(FORMATS.items())}
 
@@ -82,7 +77,9 @@ class Dyer:
         recipe = self.recipe
         with _noted() as notes:
             small = recipe.save == ("mask",) and recipe.refine is False and not recipe.tiles
-            photo = decode_photo(file, name, recipe.max_pixels, SCALED if small else None)
+            # Where only the mask needs a photo's pixels, a JPEG is decoded to sides of at least so many.
+            enough = 2 * self.stylist.engine.size if small else None
+            photo = decode_photo(file, name, recipe.max_pixels, enough)
             if outputs is None:
                 suffix = recipe.suffix or SUFFIXES[photo.format or "PNG"]
                 outputs = [f"{name}{'.png' if kind == 'mask' else suffix}" for kind in recipe.save]

@@ -126,14 +126,14 @@ def write_map(model: EffiSegNet, out: Path, args: argparse.Namespace) -> str:
     session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
     said = str(check_map(lambda photos: session.run(None, {"image": photos})[0], model))
     if args.int8:
-        graph, said = in_int8(graph, args.int8), "in 8-bit integers"
+        graph, said = in_int8(graph, args.int8, model.size), "in 8-bit integers"
     with written_whole(out) as file:
         file.write(with_metadata(graph, describe(model, args.checkpoint or ())))
     return said
 
 
-def in_int8(graph: bytes, folder: str) -> bytes:
-    """A graph in 8-bit integers, scaled by photos spread evenly over a folder's."""
+def in_int8(graph: bytes, folder: str, size: int) -> bytes:
+    """A graph of a student of that size in 8-bit integers, scaled by photos spread evenly over a folder's."""
     from ohlora_fast.media.images import FORMATS, read_photo
     from ohlora_fast.student.preprocess import squash
     from ohlora_fast.student.quantize import PHOTOS, quantized
@@ -144,7 +144,7 @@ def in_int8(graph: bytes, folder: str) -> bytes:
     if not found:
         raise InputError(f"--int8 {folder}: holds no photos")
     chosen = [found[index * len(found) // PHOTOS] for index in range(PHOTOS)] if len(found) > PHOTOS else found
-    return quantized(graph, (squash(read_photo(path).pixels) for path in chosen))
+    return quantized(graph, (squash(read_photo(path).pixels, size=size) for path in chosen))
 
 
 def write_pipeline(model: EffiSegNet, out: Path, output: str, args: argparse.Namespace) -> str:

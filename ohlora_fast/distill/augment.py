@@ -14,28 +14,32 @@ from ohlora_fast.student import SIZE
 STRENGTHS = {"light": 0.25, "mild": 0.6, "strong": 1.0}
 
 
-def make_augmentation(name: str) -> nn.Module:
-    """The augmentation of a name from `AUGMENTATIONS`.
+def make_augmentation(name: str, size: int = SIZE) -> nn.Module:
+    """The augmentation of a name from `AUGMENTATIONS`, for a student of that size.
 
     Raises:
         InputError: kornia is not installed.
     """
     if name == "none":
-        return Shrink()
+        return Shrink(size)
     if not find_spec("kornia"):
         raise InputError('augmentation needs kornia: pip install "ohlora_fast[train]"')
-    return Augmentation(STRENGTHS[name])
+    return Augmentation(STRENGTHS[name], size=size)
 
 
 class Shrink(nn.Module):
-    """Photos (N, 3, S, S) and masks (N, 1, S, S) in [0, 1] → the same at 224×224."""
+    """Photos (N, 3, S, S) and masks (N, 1, S, S) in [0, 1] → the same at the student's size."""
+
+    def __init__(self, size: int = SIZE) -> None:
+        super().__init__()
+        self.size = size
 
     def forward(self, images: Tensor, masks: Tensor) -> tuple[Tensor, Tensor]:
-        return shrink(images), shrink(masks)
+        return resized(images, self.size), resized(masks, self.size)
 
 
 class Augmentation(nn.Module):
-    """Photos bent and recoloured, then shrunk to 224×224; masks bent alike.
+    """Photos bent and recoloured, then brought to the student's size; masks bent alike.
 
     Flips, turns, zooms, stretches, shifts, light, contrast, saturation, tint, at times no colour, and blur. What
     comes in from outside the photo is the photo mirrored, or one colour, often black or white, which is not hair, as
@@ -44,14 +48,15 @@ class Augmentation(nn.Module):
     Args:
         strength: 1 turns photos by up to 25°, zooms by up to 1.3, …; smaller is milder.
         margin: share of the batches with one colour around.
+        size: the student's.
     """
 
-    def __init__(self, strength: float = 1.0, margin: float = 0.5) -> None:
+    def __init__(self, strength: float = 1.0, margin: float = 0.5, size: int = SIZE) -> None:
         super().__init__()
         import kornia.augmentation as K
         from kornia.constants import DataKey, Resample
 
-        self.margin = margin
+        self.margin, self.size = margin, size
         zoom = 1 + 0.3 * strength
 
         def bend(padding: str, masks: int) -> nn.Module:
@@ -84,8 +89,10 @@ class Augmentation(nn.Module):
             images = images + (1 - inside) * (grey + tint).clamp(0, 1).to(images)
         else:
             images, masks = self.mirrored(images, masks)
-        return self.recolour(shrink(images)).clamp(0, 1), shrink(masks).clamp(0, 1)
+        images, masks = resized(images, self.size), resized(masks, self.size)
+        return self.recolour(images).clamp(0, 1), masks.clamp(0, 1)
 
 
-def shrink(x: Tensor) -> Tensor:
-    return F.interpolate(x, (SIZE, SIZE), mode="bilinear", antialias=True) if x.shape[-1] != SIZE else x
+def resized(x: Tensor, size: int) -> Tensor:
+    """Squares (N, C, S, S) at another size, bilinearly, averaging where they shrink."""
+    return F.interpolate(x, (size, size), mode="bilinear", antialias=True) if x.shape[-1] != size else x

@@ -18,14 +18,15 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from ohlora_fast.distill.augment import resized
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import squash
 from ohlora_fast.teacher.soft_labels import FACE, LABEL, read_ledger
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-WORKING_SIZE = 256
-"""Training photos are squashed to this square: a little more than the student takes, for zooming in."""
+ZOOM = 8 / 7
+"""Training photos are squashed to a square so many times the student's: a little more than it takes, for zooming in."""
 Array = np.ndarray[Any, Any]
 
 
@@ -139,22 +140,28 @@ def fingerprint(pairs: Sequence[Pair]) -> str:
 
 
 class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
-    """Pairs decoded once into memory: uint8 photos (3, 256, 256) and masks (1, 256, 256), 256 KB a pair.
+    """Pairs decoded once into memory: uint8 photos (3, S, S) and masks (1, S, S), where S is `ZOOM` times the size.
 
-    A batch is taken out at once, see `__getitems__`.
+    For a student of 224, S is 256, and a pair takes 256 KB. A batch is taken out at once, see `__getitems__`.
+
+    Args:
+        pairs: what to read.
+        size: the student's.
 
     Raises:
         InputError: a pair cannot be read, or its two files differ in size.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.images = torch.empty(len(pairs), 3, WORKING_SIZE, WORKING_SIZE, dtype=torch.uint8)
-        self.masks = torch.empty(len(pairs), 1, WORKING_SIZE, WORKING_SIZE, dtype=torch.uint8)
+    def __init__(self, pairs: Sequence[Pair], size: int = SIZE) -> None:
+        side = round(ZOOM * size)
+        self.size = size
+        self.images = torch.empty(len(pairs), 3, side, side, dtype=torch.uint8)
+        self.masks = torch.empty(len(pairs), 1, side, side, dtype=torch.uint8)
 
         def load(index: int) -> None:
             image, mask = pairs[index].load()
-            self.images[index] = torch.from_numpy(resized(image)).permute(2, 0, 1)
-            self.masks[index, 0] = torch.from_numpy(resized(mask))
+            self.images[index] = torch.from_numpy(squared(image, side)).permute(2, 0, 1)
+            self.masks[index, 0] = torch.from_numpy(squared(mask, side))
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(load, range(len(pairs))))
@@ -168,15 +175,14 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
     def agreements(self, teacher: Callable[[Tensor], Tensor], device: str = "cpu") -> list[float]:
         """The IoU of each mask with a teacher's map, both cut at 0.5.
 
-        ``teacher`` takes photos (N, 3, 224, 224) in [−1, 1] on that device and gives maps (N, 1, 224, 224) in [0, 1];
-        they are averaged over the photo and its mirror image.
+        ``teacher`` takes photos (N, 3, S, S) in [−1, 1] on that device, S being the student's size, and gives maps
+        (N, 1, S, S) in [0, 1]; they are averaged over the photo and its mirror image.
         """
         agreements: list[float] = []
         for photos, masks in tqdm(
             list(zip(self.images.split(16), self.masks.split(16), strict=True)), "asking the teacher", disable=None
         ):
-            x = F.interpolate(photos.to(device).float(), (SIZE, SIZE), mode="bilinear", antialias=True)
-            x = x * (2 / 255) - 1
+            x = resized(photos.to(device).float(), self.size) * (2 / 255) - 1
             with torch.inference_mode():
                 soft = (teacher(x) + teacher(x.flip(-1)).flip(-1)) / 2
             soft = F.interpolate(soft, masks.shape[-2:], mode="bilinear")
@@ -195,17 +201,16 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
         return self.images[index], self.masks[index]
 
     def __getitems__(self, indices: list[int]) -> tuple[Tensor, Tensor]:
-        """The photos (N, 3, 256, 256) and masks (N, 1, 256, 256) of a batch."""
+        """The photos (N, 3, S, S) and masks (N, 1, S, S) of a batch."""
         return self.images[indices], self.masks[indices]
 
 
-def resized(pixels: Array) -> Array:
-    """Squash to `WORKING_SIZE`, averaging where it shrinks."""
-    if pixels.shape[:2] == (WORKING_SIZE, WORKING_SIZE):
+def squared(pixels: Array, side: int) -> Array:
+    """Squash to a square, averaging where it shrinks."""
+    if pixels.shape[:2] == (side, side):
         return pixels
-    shrinks = min(pixels.shape[:2]) >= WORKING_SIZE
-    way = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (WORKING_SIZE, WORKING_SIZE), interpolation=way)
+    way = cv2.INTER_AREA if min(pixels.shape[:2]) >= side else cv2.INTER_LINEAR
+    return cv2.resize(pixels, (side, side), interpolation=way)
 
 
 class Batches:
@@ -262,14 +267,14 @@ class Batches:
 
 
 class ScoringPhotos(Dataset[tuple[Array, Array, str]]):
-    """Pairs read as they are needed: the photo squashed to (224, 224, 3), its mask at its own size, its source."""
+    """Pairs read as they are needed: the photo squashed to the student's size, its mask at its own size, its source."""
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
-        self.pairs = pairs
+    def __init__(self, pairs: Sequence[Pair], size: int = SIZE) -> None:
+        self.pairs, self.size = pairs, size
 
     def __len__(self) -> int:
         return len(self.pairs)
 
     def __getitem__(self, index: int) -> tuple[Array, Array, str]:
         image, mask = self.pairs[index].load()
-        return squash(image, threads=1), mask, self.pairs[index].source
+        return squash(image, 1, self.size), mask, self.pairs[index].source

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ohlora_fast.distill.augment import make_augmentation
+from ohlora_fast.distill.augment import make_augmentation, resized
 from ohlora_fast.distill.losses import make_loss
 from ohlora_fast.distill.metrics import iou
 from ohlora_fast.distill.settings import Settings
+from ohlora_fast.student import SIZE
 from ohlora_fast.student.model import EffiSegNet
 from ohlora_fast.student.preprocess import to_input, unsquash
 from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet
@@ -31,16 +32,19 @@ def make_student(settings: Settings) -> EffiSegNet:
         InputError: its weights cannot be had, or the variant is not allowed.
     """
     if settings.start not in ("imagenet", "scratch"):
-        return load_student(None if settings.start == "bundled" else settings.start)
+        return load_student(None if settings.start == "bundled" else settings.start, settings.size)
     torch.manual_seed(settings.seed)
-    student = EffiSegNet(settings.encoder, settings.head_stride, settings.head_channels)  # type: ignore[arg-type]
+    size = settings.size or SIZE
+    student = EffiSegNet(settings.encoder, settings.head_stride, settings.head_channels, size)  # type: ignore[arg-type]
     if settings.start == "imagenet":
         start_encoder(student)
     return student
 
 
 class Teachers(nn.Module):
-    """Several students as one: (N, 3, 224, 224) in [−1, 1] → the mean of their maps, (N, 1, 224, 224) in [0, 1].
+    """Several students as one: (N, 3, S, S) in [−1, 1] → the mean of their maps, (N, 1, S, S) in [0, 1].
+
+    Photos come to a student, and its maps back, by a bilinear resize, if its size is another.
 
     Raises:
         InputError: a file is not a student's weights.
@@ -52,7 +56,12 @@ class Teachers(nn.Module):
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
-        return torch.stack([member(x).float() for member in self.members]).mean(0)
+        return torch.stack([self.asked(member, x) for member in self.members]).mean(0)
+
+    @staticmethod
+    def asked(member: Any, x: Tensor) -> Tensor:
+        """One student's maps, at the photos' size."""
+        return resized(member(resized(x, member.size)).float(), x.shape[-1])
 
 
 class Distillation(pl.LightningModule):
@@ -60,20 +69,22 @@ class Distillation(pl.LightningModule):
 
     Args:
         settings: see `Settings`.
+        student: see `make_student`. It is trained.
         steps_per_epoch: for the one-cycle schedule.
         teachers: those of the settings, if there are any.
 
     Raises:
-        InputError: the starting point or a package is missing.
+        InputError: a package is missing.
     """
 
-    def __init__(self, settings: Settings, steps_per_epoch: int, teachers: Teachers | None = None) -> None:
+    def __init__(
+        self, settings: Settings, student: EffiSegNet, steps_per_epoch: int, teachers: Teachers | None = None
+    ) -> None:
         super().__init__()
-        self.settings, self.steps_per_epoch = settings, steps_per_epoch
-        self.student = make_student(settings)
+        self.settings, self.student, self.steps_per_epoch = settings, student, steps_per_epoch
         for name, parameter in self.student.named_parameters():
             parameter.requires_grad_(not name.startswith(UNTRAINED))
-        self.augment = make_augmentation(settings.augmentation)
+        self.augment = make_augmentation(settings.augmentation, self.student.size)
         self.loss = make_loss(settings.loss, settings.dice_weight)
         # In tuples, so that they are no part of what is trained, averaged and stored in checkpoints.
         self.frozen = (FrozenNorms(self.student),) if settings.frozen_norms else ()

@@ -26,6 +26,7 @@ class Settings:
         start: ``"bundled"`` (this library's student, whose variant then counts), ``"imagenet"`` (of the Lite encoders),
             ``"scratch"``, or the path of a student's weights.
         encoder: see `EffiSegNet`; so are ``head_stride`` and ``head_channels``.
+        size: side of the squares that the student takes and gives, a multiple of 32; None for the start's.
         loss: one of `LOSSES`.
         dice_weight: of the Dice part of ``dice+bce``.
         teacher: paths of students' weights; the mean of their maps of each bent and recoloured photo, its soft label,
@@ -58,6 +59,7 @@ class Settings:
     encoder: str = "efficientnet-lite0"
     head_stride: int = 2
     head_channels: int = 64
+    size: int | None = None
     loss: str = "soft-bce"
     dice_weight: float = 1.0
     teacher: Sequence[str] = ()

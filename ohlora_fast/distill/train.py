@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ohlora_fast.distill.data import Batches, ScoringPhotos, TrainingPhotos, find_pairs, fingerprint, split
 from ohlora_fast.distill.metrics import pair_counts, summarise
-from ohlora_fast.distill.module import Distillation, Teachers
+from ohlora_fast.distill.module import Distillation, Teachers, make_student
 from ohlora_fast.distill.report import Run as ReportedRun
 from ohlora_fast.distill.report import read_run, write_report
 from ohlora_fast.distill.runs import Checkpoints, locked, make_trainer, quiet, stored_state, train
@@ -63,11 +63,12 @@ class Run:
         self.wanted = asdict(settings) | {"teacher": list(settings.teacher), "data": fingerprint(pairs)}
         refuse_another(self.folder, self.wanted)
         self.batches(0)
-        self.photos = TrainingPhotos(self.training)
+        student = make_student(settings)
+        self.photos = TrainingPhotos(self.training, student.size)
         teachers = Teachers(settings.teacher) if settings.teacher else None
         if teachers:
             self.leave_out(teachers.to(device))
-        self.module = Distillation(settings, len(self.batches(0)), teachers)
+        self.module = Distillation(settings, student, len(self.batches(0)), teachers)
         # All that can be refused has been: from here on the folder is this run's.
         claim(self.folder, self.wanted)
 
@@ -154,7 +155,7 @@ class Data(pl.LightningDataModule):
         return DataLoader(self.run.photos, batch_sampler=batches, collate_fn=tuple)
 
     def val_dataloader(self) -> Any:
-        return DataLoader(ScoringPhotos(self.run.validation), batch_size=8, collate_fn=list)
+        return DataLoader(ScoringPhotos(self.run.validation, self.run.photos.size), batch_size=8, collate_fn=list)
 
 
 class Keeper(pl.Callback):

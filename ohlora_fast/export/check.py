@@ -14,7 +14,6 @@ import torch
 
 from ohlora_fast.errors import InputError, NoHairWarning
 from ohlora_fast.export.pipeline import PipelineSettings
-from ohlora_fast.student import SIZE
 from ohlora_fast.student.export import FromBytes
 from ohlora_fast.student.model import EffiSegNet
 from ohlora_fast.student.weights import save_student
@@ -76,12 +75,12 @@ def check(run: Run, model: EffiSegNet, settings: PipelineSettings) -> Difference
 
 
 def check_map(run: Run, model: EffiSegNet) -> Difference:
-    """As `check`, for the student alone: uint8 (N, 224, 224, 3) → (N, 224, 224).
+    """As `check`, for the student alone: uint8 (N, size, size, 3) → (N, size, size).
 
     Raises:
         InputError: they differ by more than `LIMITS`.
     """
-    photos = np.stack([portrait(SIZE, SIZE, seed) for seed in range(2)])
+    photos = np.stack([portrait(model.size, model.size, seed) for seed in range(2)])
     with torch.inference_mode():
         wanted = FromBytes(model).eval()(torch.from_numpy(photos)).numpy()
     return judged([np.abs(run(photos) - wanted)], "map")

@@ -9,7 +9,7 @@ from pathlib import Path
 from ohlora_fast import __version__
 from ohlora_fast.errors import InputError
 from ohlora_fast.export.pipeline import PipelineSettings
-from ohlora_fast.student import bundled
+from ohlora_fast.student import SIZE, bundled
 from ohlora_fast.student.model import EffiSegNet
 
 
@@ -32,9 +32,10 @@ def describe(
     """
     weights = ", ".join(Path(path).name for path in checkpoints) or "bundled"
     terms = "that of the data the weights were trained on" if checkpoints else card_licence()
+    size = "" if model.size == SIZE else f", size {model.size}"
     facts = {
         "version": __version__,
-        "student": f"{model.encoder_name}, head stride {model.head_stride}",
+        "student": f"{model.encoder_name}, head stride {model.head_stride}{size}",
         "weights": weights,
         "licence": f"Code: MIT. Weights: {terms}",
         "output": settings.stage if settings else "map",

@@ -17,14 +17,14 @@ from torch import Tensor, nn
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.ops.ombre_op import HAIR_ALPHA, hue_colors
-from ohlora_fast.student import SIZE
 from ohlora_fast.student.export import FromBytes
 from ohlora_fast.student.model import EffiSegNet
 
 Stage = Literal["prob", "alpha", "mask", "dye"]
 Layout = Literal["nhwc", "nchw"]
 Kind = Literal["uint8", "float32"]
-Squash = Callable[[Tensor], Tensor]
+Squash = Callable[[Tensor, int], Tensor]
+"""From photos (N, 3, H, W), uint8 or float32 in 0–255, and a size to the student's bytes (N, 3, size, size)."""
 
 PARAMETERS = ("color", "ombre_height", "ombre_grad_height")
 
@@ -91,7 +91,7 @@ class HairPipeline(nn.Module):
     Args:
         model: the student; it stays as it is.
         settings: which stage to end with, and the photo's form.
-        squash: what brings photos (N, 3, H, W) to the student's size, for formats that have an operator for it.
+        squash: for formats that have an operator for it.
 
     >>> from ohlora_fast.student.weights import load_student
     >>> pipeline = HairPipeline(load_student(), PipelineSettings("prob"))
@@ -118,8 +118,9 @@ class HairPipeline(nn.Module):
 
     def prob(self, planes: Tensor) -> Tensor:
         """Hair probabilities (N, H, W) of photos (N, 3, H, W)."""
-        maps = self.student(self.squash(planes).permute(0, 2, 3, 1))
-        return unsquash(maps, planes.shape[2], planes.shape[3]).clamp(0.0, 1.0)
+        size = self.student.size
+        maps = self.student(self.squash(planes, size).permute(0, 2, 3, 1))
+        return unsquash(maps, size, planes.shape[2], planes.shape[3]).clamp(0.0, 1.0)
 
 
 class DyePipeline(HairPipeline):
@@ -146,14 +147,11 @@ def make_pipeline(model: EffiSegNet, settings: PipelineSettings, squash: Squash 
     return (DyePipeline if settings.stage == "dye" else HairPipeline)(model, settings, squash)
 
 
-def squash_twice(planes: Tensor) -> Tensor:
-    """Photos (N, 3, H, W), uint8 or float32 in 0–255, as the student's bytes (N, 3, 224, 224).
-
-    As `student.preprocess.squash`, whole bytes after the width and again after the height.
-    """
+def squash_twice(planes: Tensor, size: int) -> Tensor:
+    """A `Squash`: as `student.preprocess.squash`, whole bytes after the width and again after the height."""
     pixels = whole_bytes(planes.float())
-    for size in ((planes.shape[2], SIZE), (SIZE, SIZE)):
-        pixels = whole_bytes(F.interpolate(pixels, size, mode="bilinear", antialias=True, align_corners=False))
+    for sides in ((planes.shape[2], size), (size, size)):
+        pixels = whole_bytes(F.interpolate(pixels, sides, mode="bilinear", antialias=True, align_corners=False))
     return pixels.to(torch.uint8)
 
 
@@ -162,17 +160,17 @@ def whole_bytes(pixels: Tensor) -> Tensor:
     return torch.floor(pixels + 0.5).clamp(0.0, 255.0)
 
 
-def unsquash(maps: Tensor, height: int, width: int) -> Tensor:
-    """Maps (N, 224, 224) resized bicubically, as two products with matrices: ONNX Runtime's ``Resize`` takes 15 times
+def unsquash(maps: Tensor, size: int, height: int, width: int) -> Tensor:
+    """Maps (N, size, size) resized bicubically, as two products with matrices: ONNX Runtime's ``Resize`` takes 15 times
     as long."""
     padded = F.pad(maps[:, None], (2, 2, 2, 2), mode="replicate")[:, 0]
-    return cubic_weights(height, maps.device) @ padded @ cubic_weights(width, maps.device).T
+    return cubic_weights(size, height, maps.device) @ padded @ cubic_weights(size, width, maps.device).T
 
 
-def cubic_weights(size: int, device: torch.device) -> Tensor:
-    """What resizes 224 values, two more at each end, to `size`: float32 (size, 228); bicubic with a = −0.75."""
-    centre = (torch.arange(size, dtype=torch.float64, device=device)[:, None] + 0.5) * (SIZE / size) - 0.5
-    d = (centre - torch.arange(-2, SIZE + 2, dtype=torch.float64, device=device)).abs()
+def cubic_weights(source: int, size: int, device: torch.device) -> Tensor:
+    """What resizes `source` values, two more at each end, to `size`: float32 (size, source + 4); a = −0.75."""
+    centre = (torch.arange(size, dtype=torch.float64, device=device)[:, None] + 0.5) * (source / size) - 0.5
+    d = (centre - torch.arange(-2, source + 2, dtype=torch.float64, device=device)).abs()
     near = (1.25 * d - 2.25) * d * d + 1.0
     far = ((-0.75 * d + 3.75) * d - 6.0) * d + 3.0
     return torch.where(d <= 1.0, near, torch.where(d < 2.0, far, 0.0)).float()

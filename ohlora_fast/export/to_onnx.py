@@ -14,7 +14,6 @@ from torch import Tensor
 from ohlora_fast.export.artifact import Artifact
 from ohlora_fast.export.check import Array
 from ohlora_fast.export.pipeline import PipelineSettings, Squash, make_pipeline, whole_bytes
-from ohlora_fast.student import SIZE
 from ohlora_fast.student.export import fold_pads, require_onnx, simplified
 from ohlora_fast.student.model import EffiSegNet
 
@@ -23,32 +22,32 @@ OPSET = 18
 
 
 class SquashBytes(torch.autograd.Function):
-    """Bytes (N, 3, H, W) → (N, 3, 224, 224), one ``Resize`` in the graph: ONNX Runtime rounds as Pillow does."""
+    """Bytes (N, 3, H, W) → (N, 3, side, side), one ``Resize`` in the graph: ONNX Runtime rounds as Pillow does."""
 
     @staticmethod
-    def forward(ctx: Any, planes: Tensor) -> Tensor:
-        return F.interpolate(planes, (SIZE, SIZE), mode="bilinear", antialias=True, align_corners=False)
+    def forward(ctx: Any, planes: Tensor, side: int) -> Tensor:
+        return F.interpolate(planes, (side, side), mode="bilinear", antialias=True, align_corners=False)
 
     @staticmethod
-    def symbolic(g: Any, planes: Any) -> Any:
+    def symbolic(g: Any, planes: Any, side: int) -> Any:
         def numbers(*values: int) -> Any:
             return g.op("Constant", value_t=torch.tensor(values))
 
         batch = g.op("Slice", g.op("Shape", planes), numbers(0), numbers(2))
-        size = g.op("Concat", batch, numbers(SIZE, SIZE), axis_i=0)
+        size = g.op("Concat", batch, numbers(side, side), axis_i=0)
         unused = g.op("Constant", value_t=torch.empty(0))
         resized = g.op(
             "Resize", planes, unused, unused, size,
             mode_s="linear", antialias_i=1, coordinate_transformation_mode_s="half_pixel",
             exclude_outside_i=1,  # else what lies beyond the border counts as the border's colour, unlike in Pillow
         )  # fmt: skip
-        return resized.setType(planes.type().with_sizes([None, 3, SIZE, SIZE]))
+        return resized.setType(planes.type().with_sizes([None, 3, side, side]))
 
 
-def squash_bytes(planes: Tensor) -> Tensor:
+def squash_bytes(planes: Tensor, size: int) -> Tensor:
     """As `squash_twice`, for the tracer."""
     pixels = planes if planes.dtype == torch.uint8 else whole_bytes(planes).to(torch.uint8)
-    squashed: Tensor = SquashBytes.apply(pixels)
+    squashed: Tensor = SquashBytes.apply(pixels, size)
     return squashed
 
 

@@ -19,7 +19,6 @@ from ohlora_fast.export.artifact import Artifact
 from ohlora_fast.export.check import Array
 from ohlora_fast.export.pipeline import PipelineSettings, whole_bytes
 from ohlora_fast.export.to_onnx import pipeline_onnx
-from ohlora_fast.student import SIZE
 from ohlora_fast.student.model import EffiSegNet
 
 PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
@@ -65,16 +64,16 @@ def require_openvino() -> Any:
     return openvino
 
 
-def squash_by_matrices(planes: Tensor) -> Tensor:
+def squash_by_matrices(planes: Tensor, size: int) -> Tensor:
     """As `squash_twice`, by products: OpenVINO reads ONNX's ``Resize``, but leaves out its filter against aliasing."""
-    across, down = (triangle_weights(planes.shape[axis], planes.device) for axis in (3, 2))
+    across, down = (triangle_weights(planes.shape[axis], size, planes.device) for axis in (3, 2))
     return whole_bytes(down @ whole_bytes(whole_bytes(planes.float()) @ across.T)).to(torch.uint8)
 
 
-def triangle_weights(size: int, device: torch.device) -> Tensor:
-    """What resizes `size` values to 224: float32 (224, size); bilinear, widened by the scale when shrinking."""
-    scale = torch.as_tensor(size, dtype=torch.float64, device=device) / SIZE  # as a number, tracing would fix max()
-    centre = (torch.arange(SIZE, dtype=torch.float64, device=device)[:, None] + 0.5) * scale
-    d = (centre - torch.arange(size, dtype=torch.float64, device=device) - 0.5).abs()
+def triangle_weights(source: int, size: int, device: torch.device) -> Tensor:
+    """What resizes `source` values to `size`: float32 (size, source); bilinear, widened by the scale when shrinking."""
+    scale = torch.as_tensor(source, dtype=torch.float64, device=device) / size  # as a number, tracing would fix max()
+    centre = (torch.arange(size, dtype=torch.float64, device=device)[:, None] + 0.5) * scale
+    d = (centre - torch.arange(source, dtype=torch.float64, device=device) - 0.5).abs()
     weight = (1.0 - d / scale.clamp(min=1.0)).clamp(min=0.0)
     return (weight / weight.sum(dim=1, keepdim=True)).float()

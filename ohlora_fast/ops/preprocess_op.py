@@ -23,7 +23,7 @@ def preprocess_torch(image: Tensor, dtype: torch.dtype, size: int = SIZE) -> Ten
     Args:
         image: uint8 RGB or RGBA (N, 3 or 4, H, W), of any strides; alpha is dropped.
         dtype: of the result: float16, bfloat16 or float32. All is computed in float32.
-        size: height and width of the result.
+        size: height and width of the result, a multiple of 32.
 
     Returns:
         (N, 3, size, size): bytes less 127.5, so −127.5 to 127.5; channels-last in memory.
@@ -36,22 +36,25 @@ def preprocess_torch(image: Tensor, dtype: torch.dtype, size: int = SIZE) -> Ten
     return (torch.floor(pixels + 0.5) - 127.5).to(dtype, memory_format=torch.channels_last)
 
 
-def preprocess_triton(image: Tensor, dtype: torch.dtype) -> Tensor:
+def preprocess_triton(image: Tensor, dtype: torch.dtype, size: int = SIZE) -> Tensor:
     """Resize and centre photos in Triton: arguments and result as of :func:`preprocess_torch`."""
     from ohlora_fast.kernels.preprocess import preprocess as launch
 
-    return launch(image, dtype, SIZE)
+    return launch(image, dtype, size)
 
 
 preprocess = torch.library.custom_op(
-    "ohlora_fast::preprocess", preprocess_torch, mutates_args=(), schema="(Tensor image, ScalarType dtype) -> Tensor"
+    "ohlora_fast::preprocess",
+    preprocess_torch,
+    mutates_args=(),
+    schema=f"(Tensor image, ScalarType dtype, int size={SIZE}) -> Tensor",
 )
 preprocess.register_kernel("cuda")(preprocess_triton)
 
 
 @preprocess.register_fake
-def _(image: Tensor, dtype: torch.dtype) -> Tensor:
-    shape = (image.shape[0], 3, SIZE, SIZE)
+def _(image: Tensor, dtype: torch.dtype, size: int = SIZE) -> Tensor:
+    shape = (image.shape[0], 3, size, size)
     return torch.empty(shape, dtype=dtype, device=image.device, memory_format=torch.channels_last)
 
 

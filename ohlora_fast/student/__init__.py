@@ -4,7 +4,7 @@ from importlib import resources
 from pathlib import Path
 
 SIZE = 224
-"""Height and width of the image the student takes and of the map it gives."""
+"""Height and width of what the bundled student and the reference student take, and of the maps they give."""
 
 
 def bundled(name: str) -> Path:

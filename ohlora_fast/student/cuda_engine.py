@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.student import SIZE
 from ohlora_fast.student.engines import engine_problem
 
 if TYPE_CHECKING:
@@ -72,13 +71,14 @@ class CudaEngine:
         index = torch.device(device).index
         self.device = f"cuda:{torch.cuda.current_device() if index is None else index}"
         self.student = FusedStudent(load_student(checkpoint), DTYPES[dtype]).to(self.device)
+        self.size = self.student.size
         if compile:
             self.student.encoder.compile(mode="max-autotune-no-cudagraphs")
         self.graphs: dict[int, Graph] | None = {} if graphs else None
         self.lock = threading.Lock()
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """uint8 RGB photos (N, 224, 224, 3) → float32 hair probabilities (N, 224, 224) in [0, 1]."""
+        """uint8 RGB photos (N, size, size, 3) → float32 hair probabilities (N, size, size) in [0, 1]."""
         import torch
 
         return self.predict_tensor(torch.from_numpy(images).to(self.device)).cpu().numpy()
@@ -88,7 +88,7 @@ class CudaEngine:
         return self.maps(images.permute(0, 3, 1, 2))
 
     def maps(self, images: Tensor) -> Tensor:
-        """Photos of any size, uint8 (N, 3 or 4, H, W) on this GPU in any layout → float32 maps (N, 224, 224)."""
+        """Photos of any size, uint8 (N, 3 or 4, H, W) on this GPU in any layout → float32 maps (N, size, size)."""
         import torch
 
         with torch.inference_mode(), torch.cuda.device(self.device):
@@ -110,7 +110,7 @@ class Graph:
 
     Args:
         student: what is recorded.
-        x: an input of the batch size, (N, 3, 224, 224), on a GPU.
+        x: an input of the batch size, (N, 3, size, size), on a GPU.
     """
 
     def __init__(self, student: Any, x: Tensor) -> None:
@@ -149,4 +149,4 @@ def warm(engine: CudaEngine, counts: list[int]) -> None:
     import torch
 
     for count in counts:
-        engine.maps(torch.zeros(count, 3, SIZE, SIZE, dtype=torch.uint8, device=engine.device))
+        engine.maps(torch.zeros(count, 3, engine.size, engine.size, dtype=torch.uint8, device=engine.device))

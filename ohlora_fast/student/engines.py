@@ -34,9 +34,11 @@ class Engine(Protocol):
 
     name: str
     device: str
+    size: int
+    """Side of the squares that come in and go out; 224 for the bundled student."""
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """uint8 RGB photos (N, 224, 224, 3) → float32 hair probabilities (N, 224, 224) in [0, 1]."""
+        """uint8 RGB photos (N, size, size, 3) → float32 hair probabilities (N, size, size) in [0, 1]."""
         ...
 
 
@@ -80,10 +82,13 @@ class OnnxEngine:
         except Exception as error:  # ONNX Runtime's exceptions have no common public base
             raise InputError(f"{what}: not a readable ONNX file ({str(error).splitlines()[0]})") from None
         (*inputs,), (*outputs,) = self.session.get_inputs(), self.session.get_outputs()
-        if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or inputs[0].shape[1:] != [SIZE, SIZE, 3]:
+        shape = inputs[0].shape[1:] if len(inputs) == 1 and inputs[0].type == "tensor(uint8)" else []
+        if len(shape) != 3 or not isinstance(shape[0], int) or shape != [shape[0], shape[0], 3]:
             found = ", ".join(f"{item.name}: {item.type} {item.shape}" for item in inputs)
-            raise InputError(f"{what}: takes ({found}), expected one uint8 input (N, {SIZE}, {SIZE}, 3)")
-        self.input, self.output = inputs[0].name, outputs[0].name
+            raise InputError(
+                f"{what}: takes ({found}), expected one uint8 input (N, size, size, 3), such as a size of {SIZE}"
+            )
+        self.input, self.output, self.size = inputs[0].name, outputs[0].name, shape[0]
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         found = self.session.run([self.output], {self.input: images})[0]
@@ -129,6 +134,7 @@ class TorchEngine:
         if threads is not None and device == "cpu":
             torch.set_num_threads(threads)
         model = FromBytes(load_student(checkpoint)).eval().to(device)
+        self.size = model.size
         self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -1,4 +1,4 @@
-"""The student as an ONNX graph: uint8 photos (N, 224, 224, 3) in, hair probabilities (N, 224, 224) out.
+"""The student as an ONNX graph: uint8 photos (N, size, size, 3) in, hair probabilities (N, size, size) out.
 
 The graph is whole, for any runtime. Its metadata describe the readout (see `readout`), so that this package can cut it
 off and do it faster.
@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, nn
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.student import SIZE
 from ohlora_fast.student.model import EffiSegNet
 from ohlora_fast.student.readout import SUMS, describe
 from ohlora_fast.student.rewrite import InferenceEffiSegNet
@@ -36,6 +35,7 @@ class FromBytes(nn.Module):
     def __init__(self, model: EffiSegNet) -> None:
         super().__init__()
         self.model = InferenceEffiSegNet(model, fold=True)
+        self.size = model.size
 
     def sums(self, image: Tensor) -> Tensor:
         x = image.permute(0, 3, 1, 2).to(torch.float32) * (2 / 255) - 1
@@ -59,7 +59,7 @@ class WithSums(FromBytes):
 def export_onnx(model: EffiSegNet) -> bytes:
     """Return the ONNX graph of a student's exact inference form.
 
-    Input ``image``: uint8 (N, 224, 224, 3), RGB. Output ``prob``: float32 (N, 224, 224) in [0, 1]. N is free.
+    Input ``image``: uint8 (N, size, size, 3), RGB. Output ``prob``: float32 (N, size, size) in [0, 1]. N is free.
 
     Raises:
         InputError: the ``onnx`` package is not installed.
@@ -71,7 +71,7 @@ def export_onnx(model: EffiSegNet) -> bytes:
         warnings.simplefilter("ignore")  # the tracing exporter is deprecated in favour of one with more dependencies
         torch.onnx.export(
             form,
-            (torch.zeros(1, SIZE, SIZE, 3, dtype=torch.uint8),),
+            (torch.zeros(1, model.size, model.size, 3, dtype=torch.uint8),),
             stream,  # type: ignore[arg-type]  # the tracing exporter takes streams too
             input_names=["image"],
             output_names=["prob", SUMS],

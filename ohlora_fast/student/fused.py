@@ -24,7 +24,7 @@ class FusedStudent(nn.Module):
         model: the student; it stays as it is.
         dtype: of weights and activations; sums are float32, and so are the probabilities.
 
-    Shape: uint8 RGB or RGBA (N, 3 or 4, H, W), of any strides → float32 (N, 224, 224) in [0, 1].
+    Shape: uint8 RGB or RGBA (N, 3 or 4, H, W), of any strides → float32 (N, size, size) in [0, 1].
 
     >>> student = FusedStudent(EffiSegNet())
     >>> student(torch.zeros(2, 3, 50, 40, dtype=torch.uint8)).shape
@@ -35,7 +35,7 @@ class FusedStudent(nn.Module):
         super().__init__()
         form = InferenceEffiSegNet(model, fold=True)
         form.encoder._conv_stem.weight /= 127.5  # `preprocess` leaves the scale of its bytes to the weights
-        self.dtype, self.head_stride = dtype, model.head_stride
+        self.dtype, self.head_stride, self.size = dtype, model.head_stride, model.size
         self.encoder = form.encoder.to(dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         packed = pack_head(form, dtype)
         self.head_names = packed._fields
@@ -43,11 +43,11 @@ class FusedStudent(nn.Module):
             self.register_buffer(f"head_{name}", weight)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """uint8 (N, 3 or 4, H, W) → the encoder's input: (N, 3, 224, 224), bytes less 127.5, channels-last."""
-        return torch.ops.ohlora_fast.preprocess(images, self.dtype)
+        """uint8 (N, 3 or 4, H, W) → the encoder's input: (N, 3, size, size), bytes less 127.5, channels-last."""
+        return torch.ops.ohlora_fast.preprocess(images, self.dtype, self.size)
 
     def segment(self, x: Tensor) -> Tensor:
-        """The encoder's input → float32 hair probabilities (N, 224, 224)."""
+        """The encoder's input → float32 hair probabilities (N, size, size)."""
         weights = [getattr(self, f"head_{name}") for name in self.head_names]
         return torch.ops.ohlora_fast.student_head(self.encoder(x), weights, self.head_stride)[:, 0]
 

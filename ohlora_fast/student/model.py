@@ -19,6 +19,15 @@ from ohlora_fast.student.encoder import ENCODERS, EfficientNetFeatures, EncoderN
 HEAD_STRIDES = (1, 2)
 
 
+def fits(size: int) -> bool:
+    """Whether a student may have this size: the encoder halves it five times.
+
+    >>> fits(224), fits(250)
+    (True, False)
+    """
+    return size % 32 == 0 and 32 <= size <= 1024
+
+
 class GhostModule(nn.Module):
     """Half of the channels from a 1×1 convolution, the other half from a depthwise 3×3 on those."""
 
@@ -46,6 +55,8 @@ class EffiSegNet(nn.Module):
             ``"efficientnet-lite2"`` (1.6 times the arithmetic of Lite0: a teacher).
         head_stride: 1 runs the ghost head at 224×224; 2 runs it at 112×112, and its logits are doubled bilinearly.
         head_channels: width of the head, an even number.
+        size: side of the squares that come in and of the maps that come out, a multiple of 32; the reference student's
+            is 224. "224" and "112" in what is said of students stand for the size and its half.
 
     Raises:
         InputError: an argument is outside what is listed above.
@@ -57,7 +68,11 @@ class EffiSegNet(nn.Module):
     """
 
     def __init__(
-        self, encoder: EncoderName = "efficientnet-lite0", head_stride: int = 2, head_channels: int = 64
+        self,
+        encoder: EncoderName = "efficientnet-lite0",
+        head_stride: int = 2,
+        head_channels: int = 64,
+        size: int = SIZE,
     ) -> None:
         if encoder not in ENCODERS:
             raise InputError(f"encoder: got {encoder!r}, allowed are {', '.join(ENCODERS)}")
@@ -65,8 +80,10 @@ class EffiSegNet(nn.Module):
             raise InputError(f"head_stride: got {head_stride!r}, allowed are 1 and 2")
         if not isinstance(head_channels, int) or head_channels < 2 or head_channels % 2:
             raise InputError(f"head_channels: got {head_channels!r}, allowed are even numbers from 2 on")
+        if not isinstance(size, int) or not fits(size):
+            raise InputError(f"size: got {size!r}, allowed are multiples of 32 from 32 to 1024")
         super().__init__()
-        self.encoder_name, self.head_stride, self.head_channels = encoder, head_stride, head_channels
+        self.encoder_name, self.head_stride, self.head_channels, self.size = encoder, head_stride, head_channels, size
         self.encoder = EfficientNetFeatures(encoder)
         for level, channels in enumerate(self.encoder.channels, start=1):
             setattr(self, f"conv{level}", nn.Conv2d(channels, head_channels, 3, padding=1, bias=False))
@@ -103,11 +120,11 @@ class EffiSegNet(nn.Module):
         return [(getattr(self, f"conv{level}"), getattr(self, f"bn{level}")) for level in range(1, 6)]
 
     def logits(self, x: Tensor) -> Tensor:
-        """Hair logits, (N, 1, 224, 224), for RGB images (N, 3, H, W) scaled to [−1, 1].
+        """Hair logits, (N, 1, size, size), for RGB images (N, 3, H, W) scaled to [−1, 1].
 
-        H and W should be 224; other sizes of at least 32 run too, and the map is 224×224 all the same.
+        H and W should be the student's size; others of at least 32 run too, and the map is of its size all the same.
         """
-        size = SIZE // self.head_stride
+        size = self.size // self.head_stride
         levels = zip(self.encoder(x), self.laterals(), strict=True)
         maps = [F.interpolate(bn(F.relu(conv(feature))), size=(size, size)) for feature, (conv, bn) in levels]
         fused = maps[0] + maps[1] + maps[2] + maps[3] + maps[4]

@@ -1,4 +1,4 @@
-"""From a photo to what the student takes (squashed to 224×224, scaled to [−1, 1]), and from its map back."""
+"""From a photo to what the student takes (squashed to a square, scaled to [−1, 1]), and from its map back."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ohlora_fast.ops.ombre_op import backend_problem, cpu_threads
 from ohlora_fast.student import SIZE
 
 
-def squash(image: np.ndarray[Any, Any], threads: int | None = None) -> np.ndarray[Any, Any]:
-    """Resize uint8 images to 224×224, ignoring their aspect and dropping an alpha channel.
+def squash(image: np.ndarray[Any, Any], threads: int | None = None, size: int = SIZE) -> np.ndarray[Any, Any]:
+    """Resize uint8 images to a square, ignoring their aspect and dropping an alpha channel.
 
     Bilinear with a filter widened by the scale when shrinking: Pillow's ``BILINEAR`` to the last bit, first of the
     width and then of the height.
@@ -23,9 +23,10 @@ def squash(image: np.ndarray[Any, Any], threads: int | None = None) -> np.ndarra
         image: uint8 RGB or RGBA, (H, W, C) or (N, H, W, C), of any strides. Pixels of contiguous bytes are read where
             they are, whatever the distance of the rows; others are copied first.
         threads: CPU threads; all that this process may use if None. The result does not depend on it.
+        size: of the square, the student's.
 
     Returns:
-        uint8 (224, 224, 3) or (N, 224, 224, 3), a new array.
+        uint8 (size, size, 3) or (N, size, size, 3), a new array.
 
     Raises:
         InputError: an argument is not one of these, or a side is longer than 2^20 pixels.
@@ -39,11 +40,11 @@ def squash(image: np.ndarray[Any, Any], threads: int | None = None) -> np.ndarra
     photos = as_batch(np.asarray(image))
     if max(photos.shape[1:3]) > MAX_SIDE:
         raise InputError(f"image: got shape {image.shape}, allowed are heights and widths up to {MAX_SIDE}")
-    squashed = squash_cpp(photos, threads) if backend_problem("cpp") is None else squash_pillow(photos)
+    squashed = squash_cpp(photos, threads, size) if backend_problem("cpp") is None else squash_pillow(photos, size)
     return squashed if image.ndim == 4 else squashed[0]
 
 
-def squash_cpp(photos: np.ndarray[Any, Any], threads: int | None = None) -> np.ndarray[Any, Any]:
+def squash_cpp(photos: np.ndarray[Any, Any], threads: int | None = None, size: int = SIZE) -> np.ndarray[Any, Any]:
     """Squash a batch with the compiled kernel; trusts its arguments.
 
     >>> squash_cpp(np.zeros((2, 40, 30, 3), np.uint8)).shape
@@ -53,11 +54,11 @@ def squash_cpp(photos: np.ndarray[Any, Any], threads: int | None = None) -> np.n
 
     if photos.strides[3] != 1 or photos.strides[2] not in (3, 4):
         photos = np.ascontiguousarray(photos[..., :3])
-    squashed: np.ndarray[Any, Any] = _core.squash(photos, SIZE, cpu_threads(threads))
+    squashed: np.ndarray[Any, Any] = _core.squash(photos, size, cpu_threads(threads))
     return squashed
 
 
-def squash_pillow(photos: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def squash_pillow(photos: np.ndarray[Any, Any], size: int = SIZE) -> np.ndarray[Any, Any]:
     """Squash a batch with Pillow, on one thread; trusts its arguments.
 
     Width first, then height: in one call, Pillow from 13 on takes them the other way round where the height shrinks
@@ -66,16 +67,16 @@ def squash_pillow(photos: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     >>> squash_pillow(np.zeros((2, 40, 30, 3), np.uint8)).shape
     (2, 224, 224, 3)
     """
-    squashed = np.empty((len(photos), SIZE, SIZE, 3), np.uint8)
+    squashed = np.empty((len(photos), size, size, 3), np.uint8)
     for photo, out in zip(photos, squashed, strict=True):
         opened = Image.fromarray(np.ascontiguousarray(photo[..., :3]))
-        narrow = opened.resize((SIZE, opened.height), Image.Resampling.BILINEAR)
-        out[:] = np.asarray(narrow.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+        narrow = opened.resize((size, opened.height), Image.Resampling.BILINEAR)
+        out[:] = np.asarray(narrow.resize((size, size), Image.Resampling.BILINEAR))
     return squashed
 
 
 def to_input(squashed: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Turn uint8 images (N, 224, 224, 3) into the student's input: float32 (N, 3, 224, 224) in [−1, 1].
+    """Turn uint8 images (N, size, size, 3) into the student's input: float32 (N, 3, size, size) in [−1, 1].
 
     >>> to_input(np.full((1, 224, 224, 3), 255, np.uint8)).max()
     np.float32(1.0)

@@ -41,7 +41,7 @@ def quantized(graph: bytes, photos: Iterable[Array], corrected: bool = True) -> 
 
     Args:
         graph: what `export_onnx` returned.
-        photos: uint8 (224, 224, 3), squashed as for the student, of the kind that it will see.
+        photos: uint8 (size, size, 3), squashed as for the student, of the kind that it will see.
         corrected: whether the biases are.
 
     Raises:
@@ -103,7 +103,7 @@ def correct_biases(small: Any, graph: bytes, photos: Sequence[Array]) -> None:
     Args:
         small: the quantised ``onnx.ModelProto``. It is changed.
         graph: the float graph, whose nodes have the same names.
-        photos: uint8 (224, 224, 3).
+        photos: uint8 (size, size, 3).
     """
     onnx = require_onnx()
     from tqdm import tqdm

@@ -42,7 +42,7 @@ class Affine(nn.Module):
 
 
 class InferenceEffiSegNet(nn.Module):
-    """A trained `EffiSegNet`, rewritten. Takes exactly (N, 3, 224, 224) in [−1, 1], gives (N, 1, 224, 224) in [0, 1].
+    """A trained `EffiSegNet`, rewritten: (N, 3, size, size) in [−1, 1] → (N, 1, size, size) in [0, 1], and no others.
 
     Args:
         model: the student to rewrite; it stays as it is.
@@ -60,7 +60,7 @@ class InferenceEffiSegNet(nn.Module):
         super().__init__()
         width = model.head_channels
         half = width // 2
-        self.head_stride = model.head_stride
+        self.head_stride, self.size = model.head_stride, model.size
         self.encoder = copy.deepcopy(model.encoder)
         if fold:
             drop_norms(self.encoder)
@@ -79,7 +79,7 @@ class InferenceEffiSegNet(nn.Module):
         self.eval().requires_grad_(False)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Hair logits, (N, 1, 224, 224)."""
+        """Hair logits, (N, 1, size, size)."""
         return self.head(self.encoder(x))
 
     def head(self, features: Sequence[Tensor]) -> Tensor:

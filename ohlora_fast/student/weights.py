@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
-from ohlora_fast.student import bundled
+from ohlora_fast.student import SIZE, bundled
 from ohlora_fast.student.model import HEAD_STRIDES, EffiSegNet
 from ohlora_fast.student.rewrite import with_unit_norms
 
@@ -89,8 +89,8 @@ def check_state(state: State, expected: State, what: str) -> None:
 def variant(state: State, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
     """`EffiSegNet`'s arguments for a state dict, from its names and shapes.
 
-    The head stride leaves no trace there: it comes from the metadata, without which the reference student's 1
-    is taken for ``efficientnet-b0`` and the default student's 2 for the Lite encoders.
+    The head stride and the size leave no trace there: they come from the metadata, without which the reference
+    student's stride of 1 is taken for ``efficientnet-b0``, the default student's 2 for the Lite encoders, and 224.
     """
     encoder = "efficientnet-lite0"
     if any(name.startswith("encoder._blocks.0.0.") for name in state):
@@ -99,15 +99,17 @@ def variant(state: State, metadata: Mapping[str, str] | None = None) -> dict[str
         encoder = "efficientnet-lite2"
     channels = state["conv6.weight"].shape[1] if "conv6.weight" in state and state["conv6.weight"].ndim == 4 else 64
     stride = (metadata or {}).get("head_stride", "1" if encoder == "efficientnet-b0" else "2")
-    return {"encoder": encoder, "head_stride": int(stride), "head_channels": int(channels)}
+    size = int((metadata or {}).get("size", SIZE))
+    return {"encoder": encoder, "head_stride": int(stride), "head_channels": int(channels), "size": size}
 
 
-def load_student(path: str | Path | None = None) -> EffiSegNet:
+def load_student(path: str | Path | None = None, size: int | None = None) -> EffiSegNet:
     """Load a student from a checkpoint, or the bundled one, in float32 and evaluation mode.
 
     Args:
         path: ``.safetensors``, or a weights-only pickle (``.pth``, ``.pt``, ``.bin``, ``.ckpt``) such as the
             published Oh-LoRA v4 file; None for the bundled weights.
+        size: of the student, in place of the one that it was trained for.
 
     Raises:
         InputError: the file cannot be read, or its names or shapes are not those of a student.
@@ -120,8 +122,10 @@ def load_student(path: str | Path | None = None) -> EffiSegNet:
     state, metadata = read_state(source)
     if metadata.get("head_stride", "1") not in map(str, HEAD_STRIDES):
         raise InputError(f"checkpoint {source}: its head_stride is {metadata['head_stride']!r}, allowed are 1 and 2")
+    if not metadata.get("size", "32").isdecimal():
+        raise InputError(f"checkpoint {source}: its size is {metadata['size']!r}, allowed is a whole number")
     try:
-        model = EffiSegNet(**variant(state, metadata))
+        model = EffiSegNet(**variant(state, metadata) | ({"size": size} if size else {}))
     except InputError as error:
         raise InputError(f"checkpoint {source}: {error}") from None
     check_state(state, model.state_dict(), str(source))
@@ -146,8 +150,10 @@ def average_students(paths: Sequence[str | Path]) -> EffiSegNet:
     first = students[0].state_dict()
     for path, student in zip(paths, students, strict=True):
         check_state(student.state_dict(), first, f"{path}, beside {paths[0]}")
-        if student.head_stride != students[0].head_stride:
-            raise InputError(f"checkpoint {path}: has another head stride than {paths[0]}; the variants must agree")
+        if (student.head_stride, student.size) != (students[0].head_stride, students[0].size):
+            raise InputError(
+                f"checkpoint {path}: has another head stride or size than {paths[0]}; the variants must agree"
+            )
     states = [student.state_dict() for student in students]
     mean = {
         name: torch.stack([state[name] for state in states]).mean(0) if value.is_floating_point() else value
@@ -173,7 +179,10 @@ def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **note
         name: (value.half() if half and value.ndim > 1 else value).contiguous().cpu()
         for name, value in (with_unit_norms(model) if half else model).state_dict().items()
     }
-    settings = {"encoder": model.encoder_name, "head_stride": model.head_stride, "head_channels": model.head_channels}
+    settings = {
+        "encoder": model.encoder_name, "head_stride": model.head_stride, "head_channels": model.head_channels,
+        "size": model.size,
+    }  # fmt: skip
     metadata = {name: str(value) for name, value in settings.items()} | notes
     with written_whole(path) as file:
         file.write(save(state, metadata=metadata))

@@ -74,10 +74,10 @@ class StudentTeacher:
     """A student's checkpoint as a teacher, for self-distillation."""
 
     settings = "student"
-    size = (SIZE, SIZE)
 
     def __init__(self, path: Path, device: str) -> None:
         self.engine = make_engine(path, device=device)
+        self.size = (self.engine.size, self.engine.size)
         self.name, self.sha256 = path.name, sha256_of(path)
 
     def predict(self, faces: Array) -> Array:

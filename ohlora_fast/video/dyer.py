@@ -66,7 +66,7 @@ class FrameDyer:
     def find(self, frame: VideoFrame) -> Found:
         """Find the hair in a frame, which is upright and in planar YUV. Frames may come in any order."""
         rgb = rgb_of(frame)
-        view = squash(rgb, self.stylist.threads)
+        view = squash(rgb, self.stylist.threads, self.stylist.engine.size)
         prob = self.stylist.engine.predict(view[None])[0]
         return Found(frame, rgb if self.natural else None, view, prob)
 

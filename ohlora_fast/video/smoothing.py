@@ -1,8 +1,8 @@
 """Hair maps that keep still between frames: each is blended with the one before, carried along by the motion.
 
 A plain average over time would lag behind a head that moves. Here the map of the frame before is first moved as the
-picture has moved since (dense optical flow, OpenCV's DIS, at 224×224), and counts only where it then fits: where the
-picture there still looks the same, and the student's new map does not say something altogether different.
+picture has moved since (dense optical flow, OpenCV's DIS, at the map's size), and counts only where it then fits: where
+the picture there still looks the same, and the student's new map does not say something altogether different.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.student import SIZE
 
 __all__ = ["DEFAULT", "MaskSmoother"]
 
@@ -56,7 +55,6 @@ class MaskSmoother:
         self.strength = strength
         self._cv2: Any = cv2
         self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        self._here = np.stack(np.meshgrid(np.arange(SIZE), np.arange(SIZE)), -1).astype(np.float32)
         self._before: tuple[Array, Array] | None = None
         self._source: Array | None = None
 
@@ -64,11 +62,11 @@ class MaskSmoother:
         """Smooth the next frame's map.
 
         Args:
-            found: the student's map, float32 (224, 224).
-            view: what the student saw, uint8 RGB (224, 224, 3).
+            found: the student's map, float32 (h, w), of one size throughout.
+            view: what the student saw, uint8 RGB (h, w, 3).
 
         Returns:
-            float32 (224, 224) in [0, 1].
+            float32 (h, w) in [0, 1].
         """
         cv2 = self._cv2
         grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
@@ -76,7 +74,9 @@ class MaskSmoother:
         self._source = None
         if self._before is not None and self.strength:
             grey_before, map_before = self._before
-            source = self._here + self._flow.calc(grey, grey_before, None)  # where each pixel was
+            flow = self._flow.calc(grey, grey_before, None)
+            rows, columns = np.indices(grey.shape, np.float32)
+            source = flow + np.stack([columns, rows], -1)  # where each pixel was
             carried, looked = (
                 cv2.remap(one, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
                 for one in (map_before, grey_before)
@@ -105,7 +105,7 @@ class MaskSmoother:
         if now.ndim == 2:
             size = np.array(now.shape[::-1])
             wide = self._cv2.resize(self._source, size.tolist(), interpolation=self._cv2.INTER_LINEAR)
-            source = ((wide + 0.5) * size / SIZE - 0.5).astype(np.float32)
+            source = ((wide + 0.5) * size / self._source.shape[1::-1] - 0.5).astype(np.float32)
             before = self._cv2.remap(
                 before, source, None, self._cv2.INTER_LINEAR, borderMode=self._cv2.BORDER_REPLICATE
             )

@@ -308,3 +308,15 @@ def test_two_processes_train_together(blobs, tmp_path):
     assert done.returncode == 0, done.stderr
     assert len(rows(tmp_path / "run")) == 1
     assert done.stdout.count("report.html") == 1
+
+
+def test_a_student_of_another_size_learns_from_teachers_of_any(blobs, tmp_path):
+    teacher = tmp_path / "teacher.safetensors"
+    save_student(EffiSegNet(head_channels=8), teacher)
+    settings = replace(TINY, size=96, teacher=[str(teacher)], agreement=0.0)
+    run = Run(blobs, tmp_path / "run", settings)
+    assert run.photos.images.shape[-2:] == (110, 110)
+    run.fit(max_steps=2)
+    assert load_student(tmp_path / "run" / BEST).size == 96
+    grown = Run(blobs, tmp_path / "grown", replace(TINY, start=str(tmp_path / "run" / BEST)))
+    assert grown.module.student.size == 96

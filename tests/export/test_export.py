@@ -45,12 +45,12 @@ def assert_close(found, wanted, stage):
 @pytest.mark.parametrize("size", [(300, 200), (37, 901), (1, 1), (224, 224), (5, 7)])
 def test_squashing_and_back_are_the_librarys(size):
     photo = np.random.default_rng(0).integers(0, 256, (1, *size, 3), dtype=np.uint8)
-    bytes_ = squash_twice(torch.from_numpy(photo).permute(0, 3, 1, 2)).permute(0, 2, 3, 1).numpy()
+    bytes_ = squash_twice(torch.from_numpy(photo).permute(0, 3, 1, 2), 224).permute(0, 2, 3, 1).numpy()
     difference = np.abs(bytes_.astype(int) - squash(photo))
     assert difference.max() <= 1
     assert (difference > 0).mean() < 0.01
     maps = np.random.default_rng(1).random((1, 224, 224), dtype=np.float32)
-    found = unsquash(torch.from_numpy(maps), *size).clamp(0, 1).numpy()
+    found = unsquash(torch.from_numpy(maps), 224, *size).clamp(0, 1).numpy()
     assert np.abs(found - unsquash_opencv(maps, *size)).max() < 1e-4
 
 
