@@ -60,7 +60,7 @@ class Run:
         self.validation, self.test, self.training = split(pairs, settings.validation, settings.test)
         if not self.training:
             raise InputError(f"{data}: all {len(pairs)} pairs are held out; training needs more")
-        self.wanted = asdict(settings) | {"teacher": list(settings.teacher), "data": fingerprint(pairs)}
+        self.wanted = asdict(settings) | {"data": fingerprint(pairs)}
         refuse_another(self.folder, self.wanted)
         self.batches(0)
         student = make_student(settings)

@@ -28,6 +28,7 @@ def refuse_another(folder: Path, wanted: Mapping[str, Any]) -> None:
         found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError:
         raise InputError(f"{file}: damaged; remove it to begin anew, or choose another folder") from None
+    wanted = json.loads(json.dumps(wanted))  # which makes lists of tuples
     if differing := sorted(key for key in found | wanted if found.get(key) != wanted.get(key)):
         changes = [f"{key}: {found.get(key)!r} there, {wanted.get(key)!r} now" for key in differing]
         raise InputError(f"{folder}: holds a run with other settings ({'; '.join(changes[:4])}); choose another folder")

@@ -19,15 +19,6 @@ from ohlora_fast.student.encoder import ENCODERS, EfficientNetFeatures, EncoderN
 HEAD_STRIDES = (1, 2)
 
 
-def fits(size: int) -> bool:
-    """Whether a student may have this size: the encoder halves it five times.
-
-    >>> fits(224), fits(250)
-    (True, False)
-    """
-    return size % 32 == 0 and 32 <= size <= 1024
-
-
 class GhostModule(nn.Module):
     """Half of the channels from a 1×1 convolution, the other half from a depthwise 3×3 on those."""
 
@@ -80,7 +71,7 @@ class EffiSegNet(nn.Module):
             raise InputError(f"head_stride: got {head_stride!r}, allowed are 1 and 2")
         if not isinstance(head_channels, int) or head_channels < 2 or head_channels % 2:
             raise InputError(f"head_channels: got {head_channels!r}, allowed are even numbers from 2 on")
-        if not isinstance(size, int) or not fits(size):
+        if not isinstance(size, int) or size % 32 or not 32 <= size <= 1024:  # the encoder halves it five times
             raise InputError(f"size: got {size!r}, allowed are multiples of 32 from 32 to 1024")
         super().__init__()
         self.encoder_name, self.head_stride, self.head_channels, self.size = encoder, head_stride, head_channels, size

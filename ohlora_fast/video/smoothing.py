@@ -55,6 +55,7 @@ class MaskSmoother:
         self.strength = strength
         self._cv2: Any = cv2
         self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
+        self._here = np.empty((0, 0, 2), np.float32)  # of each pixel its column and row
         self._before: tuple[Array, Array] | None = None
         self._source: Array | None = None
 
@@ -74,9 +75,10 @@ class MaskSmoother:
         self._source = None
         if self._before is not None and self.strength:
             grey_before, map_before = self._before
-            flow = self._flow.calc(grey, grey_before, None)
-            rows, columns = np.indices(grey.shape, np.float32)
-            source = flow + np.stack([columns, rows], -1)  # where each pixel was
+            if self._here.shape[:2] != grey.shape:
+                rows, columns = map(np.arange, grey.shape)
+                self._here = np.stack(np.meshgrid(columns, rows), -1).astype(np.float32)
+            source = self._here + self._flow.calc(grey, grey_before, None)  # where each pixel was
             carried, looked = (
                 cv2.remap(one, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
                 for one in (map_before, grey_before)

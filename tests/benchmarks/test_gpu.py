@@ -74,9 +74,11 @@ def test_providers_of_the_ombre_dye_alike(layout: str, mask: str) -> None:
 
 def test_refined_dyeing_in_one_pass_and_in_two_is_alike() -> None:
     cases = [case for case in ombre.refined_case("cpu", 1, 33) if case.provider != "copy"]
+    if problem := cases[0].problem():
+        pytest.skip(problem)
     # The two passes take the gradient of the refined map.
-    outputs = same_outputs(cases, difference=40) if cases[0].problem() is None else {}
-    assert len(outputs) in (0, 2)
+    outputs = same_outputs(cases, difference=16)
+    assert list(outputs) == ["triton, in one pass", "triton, refined and then dyed"]
 
 
 def test_providers_of_preprocessing_agree() -> None:

@@ -30,7 +30,7 @@ def test_a_photo_has_the_same_map_in_every_batch():
     engine = CudaEngine()
     together = engine.predict(PHOTOS[:6])
     alone = np.concatenate([engine.predict(photo[None]) for photo in PHOTOS[:6]])
-    assert np.abs(together - alone).max() < 5e-3  # cuDNN may add in another order
+    assert np.abs(together - alone).max() < 2e-3
 
 
 def test_threads_on_streams_of_their_own_do_not_mix_their_photos():
@@ -82,7 +82,7 @@ def test_refined_and_natural_photos_are_dyed_by_the_same_formulas(how):
     # The GPU's photo at the grid's size may be 2 of 255 off, which moves a refined map by some 0.005.
     assert differ.max() <= 6
     assert differ.mean() < 0.01
-    assert np.abs(dyed.astype(int) - photos).mean() > 0.5  # hair is a ninth of the pixels
+    assert np.abs(dyed.astype(int) - photos).mean() > 0.5  # of 255; hair is 9 % of the pixels
     tensors = torch.from_numpy(photos).permute(0, 3, 1, 2).cuda()
     assert np.array_equal(stylist.dye(tensors, 0.9, **how).permute(0, 2, 3, 1).cpu().numpy(), dyed)
 

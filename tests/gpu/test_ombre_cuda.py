@@ -159,7 +159,7 @@ def test_a_refused_launch_names_the_kernel():
 
     nothing = (0, 0, 0, 0)
     arguments = (0, nothing, 0, nothing, (0, 3, 8, 8), 0, (0, 4, 4), 0, 0, 0, 0, torch.cuda.current_device(), 0)
-    with pytest.raises(RuntimeError, match=r"^search_kernel: invalid (argument|configuration)"):  # no block to start
+    with pytest.raises(RuntimeError, match=r"^search_kernel: invalid argument"):  # no block to start
         _cuda.ombre(*arguments)
     image, maps, parameters = case()  # and what comes next is not blamed for it
     got = ombre_cuda(laid_out(image, "planar"), *on_gpu(maps, parameters))

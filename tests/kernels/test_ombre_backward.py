@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from ohlora_fast.ops.ombre_custom_op import backward_on_gpu
 from ohlora_fast.ops.ombre_op import pack_settings
 from ohlora_fast.ops.ombre_torch import ombre_gradients, ombre_torch
-from ohlora_fast.student.engines import device_problem
 
-DEVICE = "cuda" if device_problem("cuda") is None else "cpu"
+from .conftest import DEVICE, examples
+
 LAYOUTS = ["planar", "interleaved", "strided"]
-EXAMPLES = 25 if DEVICE == "cpu" else 12
-"""On a GPU most shapes are compiled anew, a second each."""
 
 
 def laid_out(tensor, layout):
@@ -44,7 +42,7 @@ def close(found, expected):
         assert torch.allclose(ours, plain, rtol=1e-4, atol=1e-5 * float(plain.abs().max().clamp(min=1)))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(
     count=st.integers(1, 3), channels=st.sampled_from([3, 4]), one_map=st.booleans(),
     size=st.sampled_from([(1, 1), (7, 5), (1, 64), (40, 1), (17, 65), (2, 129)]),

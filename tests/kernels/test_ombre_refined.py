@@ -53,7 +53,7 @@ def unrefined(image, maps, settings):
 def reference(image, maps, settings):
     """The same on the CPU: refining, and then the blend with the gradient of the maps as they are.
 
-    The grid is the kernel's: a GPU rounds a byte in a thousand of it another way, which moves a map by up to 0.005.
+    The grid is the kernel's, since a GPU may round a byte of it another way.
     """
     photos, coarse = torch.from_numpy(image).permute(0, 3, 1, 2), torch.from_numpy(maps)
     guide, grid = (one.cpu() for one in on_grid(photos.to(DEVICE), coarse.to(DEVICE)))

@@ -15,13 +15,11 @@ from ohlora_fast import InputError, apply_ombre
 from ohlora_fast.ops.ombre_op import hair_rows, ombre_numpy, pack_settings
 from ohlora_fast.ops.ombre_torch import ombre_torch
 
-from .conftest import DEVICE, laid_out
+from .conftest import DEVICE, examples, laid_out
 
 HERE = Path(__file__).parent
 POOLED = runpy.run_path(str(HERE.parent / "ops" / "pooled_ombre.py"))
 LAYOUTS = ["planar", "interleaved", "strided"]
-EXAMPLES = 60 if DEVICE == "cpu" else 20
-"""On a GPU most shapes are compiled anew, a second each."""
 
 
 def dye(image, maps, parameters, layout, in_place=False):
@@ -81,7 +79,7 @@ def odd_cases(draw):
     return image, maps, [[draw(fraction) for _ in range(count)] for _ in range(3)]
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(case=odd_cases(), layout=st.sampled_from(LAYOUTS), in_place=st.booleans())
 def test_odd_shapes_differ_by_at_most_one(case, layout, in_place):
     image, maps, parameters = case
