@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ohlora_fast.cli.options import count, fraction, rate, seconds
+from ohlora_fast.cli.options import count, fraction, positive, rate, seconds
 
 DESCRIPTION = """\
 Train a student on DATA: images/NAME.jpg with masks/NAME.png (grey values are soft labels), or what `ohlora-fast label`
@@ -13,8 +13,8 @@ writes. RUN gets settings.json, log.csv, TensorBoard logs, a checkpoint, the bes
 report. The same command on the same RUN goes on where it stopped. Options change the preset's settings."""
 SETTINGS = (
     "start", "encoder", "head_stride", "head_channels", "size", "loss", "dice_weight", "teacher", "teacher_weight",
-    "agreement", "epochs", "rounds", "batch", "encoder_lr", "head_lr", "ema_decay", "patience", "frozen_norms",
-    "augmentation", "balance", "validation", "test", "precision", "seed",
+    "agreement", "epochs", "minutes", "rounds", "batch", "encoder_lr", "head_lr", "ema_decay", "patience",
+    "frozen_norms", "augmentation", "balance", "validation", "test", "precision", "seed",
 )  # fmt: skip
 """The options that are settings, by the names of both."""
 
@@ -51,6 +51,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--agreement", type=fraction, metavar="IOU", help="leave out pairs of which the teacher thinks otherwise"
     )
     group.add_argument("--epochs", type=count, help="after each, the student is validated")
+    group.add_argument(
+        "--minutes", type=positive, metavar="M", help="train for so long instead; the schedule goes by the clock"
+    )
     group.add_argument("--rounds", type=count, help="how often an epoch draws as many photos as there are")
     group.add_argument("--batch", type=count, help="photos a step and device")
     group.add_argument("--encoder-lr", type=rate, help="peak learning rate of the encoder")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ohlora_fast.distill.augment import make_augmentation, resized
 from ohlora_fast.distill.losses import make_loss
 from ohlora_fast.distill.metrics import iou
+from ohlora_fast.distill.runs import Clock
 from ohlora_fast.distill.settings import Settings
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.model import EffiSegNet
@@ -23,6 +24,8 @@ from ohlora_fast.student.weights import load_student, start_encoder
 Array = np.ndarray[Any, Any]
 UNTRAINED = ("encoder._conv_head.", "encoder._bn1.")
 """Parameters of the published checkpoints that nothing reads."""
+TICKS = 10_000
+"""Steps of a one-cycle schedule that goes by the clock."""
 
 
 def make_student(settings: Settings) -> EffiSegNet:
@@ -89,6 +92,7 @@ class Distillation(pl.LightningModule):
         # In tuples, so that they are no part of what is trained, averaged and stored in checkpoints.
         self.frozen = (FrozenNorms(self.student),) if settings.frozen_norms else ()
         self.teachers = (teachers,) if teachers else ()
+        self.clock = Clock(60 * settings.minutes) if settings.minutes else None
         self.held: list[tuple[str, float, float]] = []  # (source, loss, IoU) of each held-out photo so far
 
     def logits(self, x: Tensor) -> Tensor:
@@ -141,7 +145,15 @@ class Distillation(pl.LightningModule):
         optimizer = torch.optim.AdamW(groups)
         if settings.schedule == "exponential":
             return [optimizer], [torch.optim.lr_scheduler.ExponentialLR(optimizer, settings.gamma)]
-        steps = settings.epochs * self.steps_per_epoch
+        steps = TICKS if self.clock else settings.epochs * self.steps_per_epoch
         rates: list[Any] = [group["lr"] for group in groups]
-        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps, pct_start=min(0.2, 250 / steps))
+        rise = 0.1 if self.clock else min(0.2, 250 / steps)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rates, steps, pct_start=rise)
         return [optimizer], [{"scheduler": cycle, "interval": "step"}]
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Move a schedule on by a step, or, where it goes by the clock, to what time it is."""
+        if self.clock and isinstance(scheduler, torch.optim.lr_scheduler.OneCycleLR):
+            share = self.trainer.strategy.broadcast(self.clock.share())  # one time for all processes
+            scheduler.last_epoch = round(share * (TICKS - 1)) - 1
+        scheduler.step()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import lightning.pytorch as pl
@@ -64,7 +64,7 @@ class Checkpoints(Checkpoint):
     """
 
     def __init__(self, path: Path, seconds: float) -> None:
-        self.path, self.seconds, self.stored = path, seconds, time.monotonic()
+        self.path, self.seconds, self.stored = path, seconds, monotonic()
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -78,12 +78,46 @@ class Checkpoints(Checkpoint):
 
     def waited(self, trainer: pl.Trainer) -> bool:
         """Whether the time has come, for any of the processes: they store together, or wait for one another forever."""
-        waited = time.monotonic() - self.stored >= self.seconds
+        waited = monotonic() - self.stored >= self.seconds
         return trainer.strategy.reduce_boolean_decision(waited, all=False)
 
     def store(self, trainer: pl.Trainer) -> None:
         trainer.save_checkpoint(self.path)
-        self.stored = time.monotonic()
+        self.stored = monotonic()
+
+
+class Clock(pl.Callback):
+    """Ends a run when its time is up; what passes between an interruption and the resuming does not count.
+
+    Args:
+        seconds: how long the run trains in all.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.before, self.since = seconds, 0.0, monotonic()
+
+    def spent(self) -> float:
+        """Seconds of training so far."""
+        return self.before + monotonic() - self.since
+
+    def share(self) -> float:
+        """How much of the time is spent, from 0 to 1."""
+        return min(1.0, self.spent() / self.seconds)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"spent": self.spent()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.before, self.since = state_dict["spent"], monotonic()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self.since = monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # Several processes stop together, or those that go on would wait for the others forever.
+        trainer.should_stop |= trainer.strategy.reduce_boolean_decision(self.share() >= 1, all=False)
 
 
 class WholeCheckpoints(TorchCheckpointIO):

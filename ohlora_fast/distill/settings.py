@@ -35,12 +35,14 @@ class Settings:
         agreement: leave out pairs whose mask and soft label, both cut at 0.5, have a lower IoU than this: most of them
             are labelled wrongly.
         epochs: at most this many; after each, the student is validated.
+        minutes: train for so long, validations included, and validate once more, in place of ``epochs``; 0 for those.
         rounds: how often an epoch draws as many photos as there are.
         batch: photos a step, on each device.
         encoder_lr: peak learning rate of the encoder.
         head_lr: peak learning rate of the head.
         weight_decay: AdamW's, on matrices and kernels.
-        schedule: ``"one-cycle"`` over all epochs, or ``"exponential"``: times ``gamma`` an epoch.
+        schedule: ``"one-cycle"`` over all epochs, or by the clock over the ``minutes``, or ``"exponential"``: times
+            ``gamma`` an epoch.
         gamma: see there.
         clip: largest norm of the gradient; 0 for none.
         ema_decay: of the exponential average of the weights, a step; 0 for none.
@@ -66,6 +68,7 @@ class Settings:
     teacher_weight: float = 0.4
     agreement: float = 0.5
     epochs: int = 16
+    minutes: float = 0.0
     rounds: int = 1
     batch: int = 16
     encoder_lr: float = 2e-4
@@ -87,7 +90,7 @@ class Settings:
     def __post_init__(self) -> None:
         check_choices(self, loss=LOSSES, schedule=SCHEDULES, precision=PRECISIONS, augmentation=AUGMENTATIONS)
         check_counts(self, 1, "epochs", "rounds", "batch")
-        from_zero = ("dice_weight", "weight_decay", "clip", "patience")
+        from_zero = ("dice_weight", "weight_decay", "clip", "patience", "minutes")
         check_numbers(self, "numbers from 0 on", lambda value: value >= 0, *from_zero)
         shares = ("teacher_weight", "agreement", "ema_decay", "validation", "test")
         check_numbers(self, "numbers from 0 to 1", lambda value: 0 <= value <= 1, *shares)

@@ -120,6 +120,8 @@ class Run:
         callbacks: list[pl.Callback] = [Checkpoints(self.folder / CHECKPOINT, self.checkpoint_seconds)]
         if settings.ema_decay:
             callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+        if self.module.clock:
+            callbacks.append(self.module.clock)
         if settings.patience:
             callbacks.append(EarlyStopping("val_loss", patience=settings.patience))
         return make_trainer(
@@ -128,7 +130,7 @@ class Run:
             callbacks,
             strategy="ddp" if self.devices > 1 else "auto",
             precision=PRECISIONS[settings.precision],
-            max_epochs=settings.epochs,
+            max_epochs=-1 if settings.minutes else settings.epochs,
             max_steps=max_steps or -1,
             logger=TensorBoardLogger(self.folder, name="tensorboard", version=""),
             gradient_clip_val=settings.clip or None,
@@ -202,7 +204,7 @@ class Keeper(pl.Callback):
             print(f"step {trainer.global_step}  loss {float(self.loss) / self.steps:.4f}", flush=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        ended = trainer.should_stop or trainer.current_epoch >= self.run.settings.epochs
+        ended = trainer.should_stop or trainer.current_epoch == trainer.max_epochs
         self.finished = ended and self.logged(trainer)
         if self.finished:
             trainer.save_checkpoint(self.run.folder / CHECKPOINT)

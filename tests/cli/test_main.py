@@ -70,6 +70,7 @@ def test_help_loads_nothing_heavy() -> None:
         (["dye", "x.jpg", "-o", "y.jpg", "--ombre-grad-height", "x"], "'x' came; allowed is a number from 0 to 1"),
         (["dye", "x.jpg", "-o", "y.jpg", "--quality", "101"], "'101' came; allowed is a whole number from 1 to 100"),
         (["dye", "x.jpg", "-o", "y.jpg", "--threads", "0"], "'0' came; allowed is a whole number from 1 on"),
+        (["distill", "data", "-o", "run", "--minutes", "0"], "--minutes: '0' came; allowed is a number above 0"),
         (["dye", "x.jpg", "-o", "y.jpg", "--max-pixels", "many"], "'many' came; allowed is a whole number"),
         (["dye", "x.jpg", "-o", "y", "--overwrite", "--skip-existing"], "not allowed with argument"),
     ],

@@ -32,6 +32,7 @@ def test_options_change_a_preset():
         ({"augmentation": "wild"}, "augmentation: got 'wild', allowed are none, light, mild, strong"),
         ({"epochs": 0}, "epochs: got 0"),
         ({"patience": -1}, "patience: got -1"),
+        ({"minutes": -0.5}, "minutes: got -0.5"),
         ({"ema_decay": 1.5}, "ema_decay: got 1.5"),
         ({"validation": 0.0}, "validation must be above 0"),
         ({"validation": 0.6, "test": 0.4}, "the sum below 1"),

@@ -167,6 +167,43 @@ def test_max_steps_may_be_raised(blobs, tmp_path, steps):
     assert same_weights(tmp_path / "run" / LAST, tmp_path / "unbroken" / LAST)
 
 
+@pytest.fixture
+def hours(monkeypatch):
+    """A clock that shows an hour more whenever it is looked at."""
+    now = iter(range(0, 10**9, 3600))
+    monkeypatch.setattr("ohlora_fast.distill.runs.monotonic", lambda: float(next(now)))
+
+
+def clocked(log):
+    """Steps and rates of a run's validations."""
+    return [(int(row["step"]), float(row["lr"])) for row in log]
+
+
+def test_a_run_of_minutes_ends_its_schedule_when_the_time_is_up(hours, blobs, tmp_path):
+    Run(blobs, tmp_path / "run", replace(TINY, epochs=1, minutes=40 * 60)).fit()
+    (first, early), *_, (last, late) = clocked(rows(tmp_path / "run"))
+    assert first < last <= 40  # epochs go on until the time is up, and each step looks at the clock
+    assert early > 1e-4
+    assert late < 1e-2 * early
+    before = (tmp_path / "run" / CHECKPOINT).stat().st_mtime_ns
+    Run(blobs, tmp_path / "run", replace(TINY, epochs=1, minutes=40 * 60)).fit()
+    assert (tmp_path / "run" / CHECKPOINT).stat().st_mtime_ns == before
+
+
+def test_time_spent_before_an_interruption_counts(hours, blobs, tmp_path):
+    settings = replace(TINY, minutes=40 * 60)
+    Run(blobs, tmp_path / "unbroken", settings).fit()
+    [*_, (unbroken, _)] = clocked(rows(tmp_path / "unbroken"))
+    broken = BrokenRun(blobs, tmp_path / "broken", settings, checkpoint_seconds=0)
+    broken.cut = unbroken // 2
+    with pytest.raises(PowerCut):
+        broken.fit()
+    Run(blobs, tmp_path / "broken", settings, checkpoint_seconds=0).fit()
+    [(_, early), *_, (resumed, late)] = clocked(rows(tmp_path / "broken"))
+    assert broken.cut < resumed < unbroken + broken.cut - 1  # anew, it would be `unbroken` steps from the cut on
+    assert late < 1e-2 * early
+
+
 def test_losses_are_compared(blobs, tmp_path):
     report = distill(blobs, tmp_path / "runs", TINY, ("mse", "soft-bce", "kl"), max_steps=1)
     text = report.with_suffix(".md").read_text()
@@ -300,8 +337,9 @@ def test_command_line_names_bad_input(blobs, tmp_path, capsys):
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a second process over gloo, tried on Linux")
-def test_two_processes_train_together(blobs, tmp_path):
-    command = command_line(blobs, tmp_path / "run", "--batch", "2", "--epochs", "1", "--devices", "2")
+@pytest.mark.parametrize("limit", [("--epochs", "1"), ("--minutes", "0.01")], ids=["an epoch", "0.6 seconds"])
+def test_two_processes_train_together(blobs, tmp_path, limit):
+    command = command_line(blobs, tmp_path / "run", "--batch", "2", "--devices", "2", *limit)
     done = subprocess.run(
         [sys.executable, "-m", "ohlora_fast.cli", *command], capture_output=True, text=True, timeout=300, check=False
     )
