@@ -27,6 +27,7 @@ from ohlora_fast.student.weights import load_student, read_state, save_student
 TINY = Settings(
     start="scratch",
     head_channels=8,
+    size=64,
     loss="dice+bce",
     epochs=2,
     batch=4,
@@ -260,7 +261,7 @@ def test_teachers_see_the_bent_photo_and_set_its_target(blobs, tmp_path):
     torch.manual_seed(0)
     paths = [tmp_path / f"{name}.safetensors" for name in "ab"]
     for path in paths:
-        student = EffiSegNet(head_channels=8)
+        student = EffiSegNet(head_channels=8, size=64)
         student.conv6.weight.data *= 3000  # so that its maps are more than grey
         save_student(student, path)
     taught = replace(TINY, augmentation="strong", teacher=list(map(str, paths)), teacher_weight=0.25, agreement=0.0)
@@ -293,8 +294,9 @@ def test_pairs_that_the_teacher_contradicts_are_left_out(blobs, tmp_path):
 
 
 def command_line(data, run, *options):
-    tiny = "--start scratch --head-channels 8 --batch 4 --validation 0.2 --augmentation none --no-frozen-norms"
-    return ["distill", str(data), "-o", str(run), *tiny.split(), *options]
+    student = "--start scratch --head-channels 8 --size 64 --no-frozen-norms"
+    training = "--batch 4 --validation 0.2 --augmentation none"
+    return ["distill", str(data), "-o", str(run), *student.split(), *training.split(), *options]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
@@ -356,5 +358,5 @@ def test_a_student_of_another_size_learns_from_teachers_of_any(blobs, tmp_path):
     assert run.photos.images.shape[-2:] == (110, 110)
     run.fit(max_steps=2)
     assert load_student(tmp_path / "run" / BEST).size == 96
-    grown = Run(blobs, tmp_path / "grown", replace(TINY, start=str(tmp_path / "run" / BEST)))
+    grown = Run(blobs, tmp_path / "grown", replace(TINY, start=str(tmp_path / "run" / BEST), size=None))
     assert grown.module.student.size == 96
