@@ -127,7 +127,8 @@ def caption(results: Mapping[str, Any]) -> str:
     """One line that says when, where and with which versions results were measured."""
     used = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     where = results["machine"]
+    processor = ", ".join(where[name] for name in ("processor", "instructions") if name in where)
     gpu = f", {where['gpu']}" if "gpu" in where else ""
     threads = f", {results['threads']} threads" if "threads" in results else ""
     quick = ", with --quick" if results.get("quick") else ""
-    return f"{results['date'][:10]}, {where['processor']}, {where['cores']} cores{gpu}{threads}{quick}; {used}."
+    return f"{results['date'][:10]}, {processor}, {where['cores']} cores{gpu}{threads}{quick}; {used}."

@@ -17,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from ohlora_fast._core import build_info
 from ohlora_fast.benchmarks import setting
 
 from ohlora_fast.errors import InputError
@@ -152,8 +153,18 @@ def run_provider(question: str, provider: str, threads: int, quick: bool = False
 
 
 def machine() -> dict[str, Any]:
-    """What this machine is."""
-    found = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+    """What this machine is.
+
+    >>> machine()["instructions"] in ("baseline", "avx2", "avx512", "avx2 with VNNI", "avx512 with VNNI")
+    True
+    """
+    info = build_info()
+    found = {
+        "processor": processor(),
+        "instructions": info["simd"] + " with VNNI" * bool(info["int8"]),
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+    }
     if device_problem("cuda") is None:
         import torch
 

@@ -84,6 +84,12 @@ def test_the_readme_shows_the_main_tables_and_another_document_the_others() -> N
     assert "ombre" not in others
 
 
+def test_the_caption_says_on_what_it_was_measured() -> None:
+    machine = {"processor": "some", "instructions": "avx2", "cores": 2, "system": "Linux"}
+    assert report.caption(results({}, machine=machine)) == "2026-11-25, some, avx2, 2 cores, 2 threads; numpy 2.4.6."
+    assert report.caption(results({})) == "2026-11-25, some, 2 cores, 2 threads; numpy 2.4.6."
+
+
 # Bars
 
 
