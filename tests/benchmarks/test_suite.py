@@ -125,8 +125,9 @@ def test_a_wrong_number_of_threads(text: str, monkeypatch: pytest.MonkeyPatch) -
         setting.threads()
 
 
-def test_a_run_from_the_command_line(tmp_path: Path) -> None:
+def test_a_run_from_the_command_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A question that needs few seconds, for real."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # in which pytest-benchmark would measure nothing
     file = tmp_path / "results.json"
     command = [sys.executable, "-m", "ohlora_fast.cli", "benchmark", "start", "--quick", "--threads", "1"]
     done = subprocess.run([*command, "-o", file], cwd=tmp_path, capture_output=True, text=True, check=False)
