@@ -266,7 +266,9 @@ struct Block {
             const int16_t low =
                 static_cast<int16_t>(static_cast<unsigned>(blend.share[i]) * static_cast<unsigned>(twice));
             to[i] = static_cast<uint8_t>(from[i] + high);
-            const int16_t slack = kStill && less == 0 ? kCertain : blend.slack[i];
+            // Loaded whether it counts or not: compilers make no AVX2 of a load behind a condition.
+            const int16_t loaded = blend.slack[i];
+            const int16_t slack = kStill && less == 0 ? kCertain : loaded;
             const int16_t reach = static_cast<int16_t>((less < 0 ? -less : less) + slack);
             undecided[i] = static_cast<int16_t>(low < 0 ? -low : low) <= reach;
         }
