@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from ohlora_fast._core import build_info
 from ohlora_fast.benchmarks import setting
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.ops.ombre_op import backend_problem
 from ohlora_fast.student.engines import device_problem
 
 HERE = Path(__file__).parent
@@ -158,13 +158,12 @@ def machine() -> dict[str, Any]:
     >>> machine()["instructions"] in ("baseline", "avx2", "avx512", "avx2 with VNNI", "avx512 with VNNI")
     True
     """
-    info = build_info()
-    found = {
-        "processor": processor(),
-        "instructions": info["simd"] + " with VNNI" * bool(info["int8"]),
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-    }
+    found = {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()}
+    if backend_problem("cpp") is None:
+        from ohlora_fast._core import build_info
+
+        info = build_info()
+        found["instructions"] = info["simd"] + " with VNNI" * bool(info["int8"])
     if device_problem("cuda") is None:
         import torch
 
