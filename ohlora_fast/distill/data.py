@@ -176,7 +176,7 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
         """The IoU of each mask with a teacher's map, both cut at 0.5.
 
         ``teacher`` takes photos (N, 3, S, S) in [−1, 1] on that device, S being the student's size, and gives maps
-        (N, 1, S, S) in [0, 1]; they are averaged over the photo and its mirror image.
+        (N, 1, S, S) in [0, 1].
         """
         agreements: list[float] = []
         for photos, masks in tqdm(
@@ -184,8 +184,7 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
         ):
             x = resized(photos.to(device).float(), self.size) * (2 / 255) - 1
             with torch.inference_mode():
-                soft = (teacher(x) + teacher(x.flip(-1)).flip(-1)) / 2
-            soft = F.interpolate(soft, masks.shape[-2:], mode="bilinear")
+                soft = F.interpolate(teacher(x), masks.shape[-2:], mode="bilinear")
             hair, found = (masks.to(device) >= 128).flatten(1), (soft >= 0.5).flatten(1)
             agreements += (1 - (hair ^ found).sum(1) / (hair | found).sum(1).clamp(min=1)).tolist()
         return agreements

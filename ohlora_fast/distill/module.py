@@ -47,7 +47,8 @@ def make_student(settings: Settings) -> EffiSegNet:
 class Teachers(nn.Module):
     """Several students as one: (N, 3, S, S) in [−1, 1] → the mean of their maps, (N, 1, S, S) in [0, 1].
 
-    Photos come to a student, and its maps back, by a bilinear resize, if its size is another.
+    Each student's map is the mean of the photo's and of its mirror image's. Photos come to a student, and its maps
+    back, by a bilinear resize, if its size is another. ``size`` is that of the largest.
 
     Raises:
         InputError: a file is not a student's weights.
@@ -55,7 +56,8 @@ class Teachers(nn.Module):
 
     def __init__(self, paths: Sequence[str]) -> None:
         super().__init__()
-        self.members = nn.ModuleList([InferenceEffiSegNet(load_student(path), fold=True) for path in paths])
+        members = [InferenceEffiSegNet(load_student(path), fold=True) for path in paths]
+        self.members, self.size = nn.ModuleList(members), max(member.size for member in members)
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -64,7 +66,8 @@ class Teachers(nn.Module):
     @staticmethod
     def asked(member: Any, x: Tensor) -> Tensor:
         """One student's maps, at the photos' size."""
-        return resized(member(resized(x, member.size)).float(), x.shape[-1])
+        x, size = resized(x, member.size), x.shape[-1]
+        return resized((member(x) + member(x.flip(-1)).flip(-1)).float() / 2, size)
 
 
 class Distillation(pl.LightningModule):
@@ -87,7 +90,8 @@ class Distillation(pl.LightningModule):
         self.settings, self.student, self.steps_per_epoch = settings, student, steps_per_epoch
         for name, parameter in self.student.named_parameters():
             parameter.requires_grad_(not name.startswith(UNTRAINED))
-        self.augment = make_augmentation(settings.augmentation, self.student.size)
+        # Teachers see the photo as sharp as the largest of them takes it.
+        self.augment = make_augmentation(settings.augmentation, max(student.size, teachers.size if teachers else 0))
         self.loss = make_loss(settings.loss, settings.dice_weight)
         # In tuples, so that they are no part of what is trained, averaged and stored in checkpoints.
         self.frozen = (FrozenNorms(self.student),) if settings.frozen_norms else ()
@@ -112,6 +116,8 @@ class Distillation(pl.LightningModule):
             x = (images * 2 - 1).contiguous(memory_format=torch.channels_last)
         for teachers in self.teachers:
             target = torch.lerp(target, teachers(x), self.settings.teacher_weight)
+        with torch.autocast(self.device.type, enabled=False):
+            x, target = resized(x, self.student.size), resized(target, self.student.size)
         loss = self.loss(self.logits(x), target)
         self.log("loss", loss, prog_bar=True, logger=True)
         return loss

@@ -16,8 +16,10 @@ import lightning.pytorch as pl
 import torch
 from filelock import FileLock, Timeout
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
-from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import Checkpoint, TQDMProgressBar, WeightAveraging
 from lightning.pytorch.trainer.states import TrainerFn
+from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
@@ -118,6 +120,26 @@ class Clock(pl.Callback):
     ) -> None:
         # Several processes stop together, or those that go on would wait for the others forever.
         trainer.should_stop |= trainer.strategy.reduce_boolean_decision(self.share() >= 1, all=False)
+
+
+class AveragedWeights(WeightAveraging):
+    """Validates and keeps the exponential average of the weights, and of the batch norms' statistics.
+
+    In the n-th step its decay is at most (1 + n) / (10 + n), as in TensorFlow, so that a short run's average forgets
+    where it started.
+
+    Args:
+        decay: a step, from 0 to 1.
+    """
+
+    def __init__(self, decay: float) -> None:
+        super().__init__(multi_avg_fn=self.average)
+        self.decay = decay
+
+    def average(self, averaged: Any, current: Any, count: Tensor | int) -> None:
+        """Move averages towards current values, in place."""
+        steps = int(count)
+        get_ema_multi_avg_fn(min(self.decay, (1 + steps) / (10 + steps)))(averaged, current, steps)
 
 
 class WholeCheckpoints(TorchCheckpointIO):

@@ -29,11 +29,11 @@ class Settings:
         size: side of the squares that the student takes and gives, a multiple of 32; None for the start's.
         loss: one of `LOSSES`.
         dice_weight: of the Dice part of ``dice+bce``.
-        teacher: paths of students' weights; the mean of their maps of each bent and recoloured photo, its soft label,
-            is mixed into its mask. None for the masks alone.
+        teacher: paths of students' weights; the mean of their maps of each bent and recoloured photo and its mirror
+            image, its soft label, is mixed into its mask. None for the masks alone.
         teacher_weight: of the soft labels in that mixture.
         agreement: leave out pairs whose mask and soft label, both cut at 0.5, have a lower IoU than this: most of them
-            are labelled wrongly.
+            are labelled wrongly. 0 leaves none out, and asks no teacher beforehand.
         epochs: at most this many; after each, the student is validated.
         minutes: train for so long, validations included, and validate once more, in place of ``epochs``; 0 for those.
         rounds: how often an epoch draws as many photos as there are.
@@ -45,7 +45,7 @@ class Settings:
             ``gamma`` an epoch.
         gamma: see there.
         clip: largest norm of the gradient; 0 for none.
-        ema_decay: of the exponential average of the weights, a step; 0 for none.
+        ema_decay: of the exponential average of the weights, a step, at most; see `AveragedWeights`; 0 for none.
         patience: stop after this many epochs without a better validation loss; 0 for never.
         frozen_norms: keep the batch norms' statistics, and train in the inference form, which is twice as quick.
         augmentation: one of `AUGMENTATIONS`.

@@ -10,7 +10,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging
+from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -20,7 +20,7 @@ from ohlora_fast.distill.metrics import pair_counts, summarise
 from ohlora_fast.distill.module import Distillation, Teachers, make_student
 from ohlora_fast.distill.report import Run as ReportedRun
 from ohlora_fast.distill.report import read_run, write_report
-from ohlora_fast.distill.runs import Checkpoints, locked, make_trainer, quiet, stored_state, train
+from ohlora_fast.distill.runs import AveragedWeights, Checkpoints, locked, make_trainer, quiet, stored_state, train
 from ohlora_fast.distill.settings import PRECISIONS, Settings
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
@@ -66,7 +66,7 @@ class Run:
         student = make_student(settings)
         self.photos = TrainingPhotos(self.training, student.size)
         teachers = Teachers(settings.teacher) if settings.teacher else None
-        if teachers:
+        if teachers and settings.agreement:
             self.leave_out(teachers.to(device))
         self.module = Distillation(settings, student, len(self.batches(0)), teachers)
         # All that can be refused has been: from here on the folder is this run's.
@@ -119,7 +119,7 @@ class Run:
         settings = self.settings
         callbacks: list[pl.Callback] = [Checkpoints(self.folder / CHECKPOINT, self.checkpoint_seconds)]
         if settings.ema_decay:
-            callbacks.append(EMAWeightAveraging(decay=settings.ema_decay))
+            callbacks.append(AveragedWeights(settings.ema_decay))
         if self.module.clock:
             callbacks.append(self.module.clock)
         if settings.patience:

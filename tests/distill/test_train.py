@@ -16,8 +16,10 @@ import lightning.pytorch as pl
 import pytest
 import torch
 from filelock import FileLock
+from torch.optim.swa_utils import AveragedModel
 
 from ohlora_fast.cli import main
+from ohlora_fast.distill.runs import AveragedWeights
 from ohlora_fast.distill.settings import Settings
 from ohlora_fast.distill.train import BEST, CHECKPOINT, LAST, LOG, Run, distill
 from ohlora_fast.errors import InputError
@@ -131,12 +133,28 @@ def test_it_learns_the_blobs_and_reports(blobs, tmp_path):
 
 
 def test_weights_are_averaged(blobs, tmp_path):
-    """With a decay of 1 the average stays where the first step left it, however far the student goes."""
-    for epochs in (1, 3):
-        Run(blobs, tmp_path / str(epochs), replace(TINY, epochs=epochs, ema_decay=1.0, schedule="exponential")).fit()
-    assert same_weights(tmp_path / "1" / LAST, tmp_path / "3" / LAST)
-    Run(blobs, tmp_path / "none", replace(TINY, epochs=3, ema_decay=0.0, schedule="exponential")).fit()
-    assert not same_weights(tmp_path / "1" / LAST, tmp_path / "none" / LAST)
+    """In six steps an average is too young for its decay to matter, if it is above 6/15."""
+    for decay in (0.0, 0.5, 0.999):
+        Run(blobs, tmp_path / str(decay), replace(TINY, ema_decay=decay)).fit(max_steps=6)
+    assert same_weights(tmp_path / "0.5" / LAST, tmp_path / "0.999" / LAST)
+    assert not same_weights(tmp_path / "0.0" / LAST, tmp_path / "0.5" / LAST)
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.999])
+def test_a_young_average_forgets_sooner(decay):
+    """The decay grows to what was asked for; norms' statistics are averaged too, and counts stay integers."""
+    model = torch.nn.BatchNorm1d(1)
+    averaged = AveragedModel(model, multi_avg_fn=AveragedWeights(decay).average, use_buffers=True)
+    expected = 0.0
+    for step, value in enumerate([5.0, -2.0, 1.0, 7.0, 3.0]):
+        model.weight.data.fill_(value)
+        model.running_mean.fill_(-value)
+        averaged.update_parameters(model)
+        share = min(decay, (1 + step) / (10 + step)) if step else 0.0
+        expected = share * expected + (1 - share) * value
+    assert averaged.module.weight.item() == pytest.approx(expected)
+    assert averaged.module.running_mean.item() == pytest.approx(-expected)
+    assert averaged.module.num_batches_tracked.dtype == torch.int64
 
 
 def test_frozen_norms_keep_their_statistics(blobs, tmp_path):
@@ -275,7 +293,9 @@ def test_teachers_see_the_bent_photo_and_set_its_target(blobs, tmp_path):
     torch.manual_seed(0)
     _, masks = module.augment(*(part.float() / 255 for part in batch))
     with torch.no_grad():
-        maps = torch.stack([load_student(path)(seen[0]) for path in paths]).mean(0)
+        x = seen[0]
+        both = torch.stack([(load_student(path)(x) + load_student(path)(x.flip(-1)).flip(-1)) / 2 for path in paths])
+        maps = both.mean(0)
     assert maps.std() > 0.01
     assert (targets[0] - (0.75 * masks + 0.25 * maps)).abs().max() < 1e-4
 
@@ -356,6 +376,7 @@ def test_a_student_of_another_size_learns_from_teachers_of_any(blobs, tmp_path):
     settings = replace(TINY, size=96, teacher=[str(teacher)], agreement=0.0)
     run = Run(blobs, tmp_path / "run", settings)
     assert run.photos.images.shape[-2:] == (110, 110)
+    assert run.module.augment.size == 224  # what the teacher sees is not made smaller first
     run.fit(max_steps=2)
     assert load_student(tmp_path / "run" / BEST).size == 96
     grown = Run(blobs, tmp_path / "grown", replace(TINY, start=str(tmp_path / "run" / BEST), size=None))
