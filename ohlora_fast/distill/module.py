@@ -67,7 +67,7 @@ class Teachers(nn.Module):
     def asked(member: Any, x: Tensor) -> Tensor:
         """One student's maps, at the photos' size."""
         x, size = resized(x, member.size), x.shape[-1]
-        return resized((member(x) + member(x.flip(-1)).flip(-1)).float() / 2, size)
+        return resized((member(x).float() + member(x.flip(-1)).flip(-1).float()) / 2, size)
 
 
 class Distillation(pl.LightningModule):
