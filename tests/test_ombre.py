@@ -330,3 +330,34 @@ def test_unknown_names_are_attribute_errors():
 
     with pytest.raises(AttributeError, match="no attribute 'wig'"):
         _ = ohlora_fast.wig
+
+
+THREADS = """
+import threading
+from ohlora_fast.ops.ombre_op import backend_problem
+
+failed = []
+
+def load(number):
+    try:
+        if number % 2:
+            import cv2
+        else:
+            assert backend_problem.__wrapped__("numpy") is None
+    except Exception as error:
+        failed.append(repr(error))
+
+threads = [threading.Thread(target=load, args=(number,)) for number in range(8)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(failed)
+"""
+
+
+def test_threads_may_load_opencv_at_once():
+    """While it loads, it is in ``sys.modules`` without a spec, and looking it up fails."""
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", THREADS], check=True, capture_output=True, text=True)
+        assert done.stdout == "[]\n"

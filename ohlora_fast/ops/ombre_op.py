@@ -48,7 +48,11 @@ def backend_problem(name: str) -> str | None:
         True
     """
     if name == "numpy":
-        return None if find_spec("cv2") else "OpenCV is not installed"
+        try:
+            importlib.import_module("cv2")  # waits for another thread that is at it, where looking it up would fail
+        except ImportError:
+            return "OpenCV is not installed"
+        return None
     if name == "cpp":
         try:
             importlib.import_module("ohlora_fast._core")
