@@ -290,7 +290,7 @@ def _dye_packed(images: Any, maps: Any, packed: Any, work: Work, backend: str) -
 
 
 def _require(backend: str, work: Work) -> None:
-    reason = available_backends()[backend]
+    reason = backend_problem(backend)
     if backend == "cuda" and backend not in work.forms:
         reason = f"{work.name} has no CUDA kernel: 'triton' runs on the same GPUs"
     if reason is not None:

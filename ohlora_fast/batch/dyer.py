@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
 
-import cv2  # noqa: F401 - before there are threads: one that finds it while another loads it may fail
-
 from ohlora_fast.batch.outbox import Outbox, filesystem, is_url, os_reason
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Settings, Task
