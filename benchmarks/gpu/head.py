@@ -26,9 +26,11 @@ def cases(device: str = "cuda", batches: Sequence[int] = BATCHES) -> Iterator[Ca
 def one_case(device: str, student: str, count: int) -> Iterator[Case]:
     """The providers for one batch."""
     from ohlora_fast.ops.head_op import head_cost
+    from ohlora_fast.student.encoder import feature_channels
 
+    encoder, stride = STUDENTS[student]
     name = f"{count}, head of the {student} student"
-    memory, operations = head_cost(count, 2, STUDENTS[student][1])
+    memory, operations = head_cost(count, 2, stride, feature_channels(encoder))
     work = {"memory": memory, "half": operations}
 
     def case(provider: str, make: Callable[..., Call], dtype: str = "float16", backend: str = "torch") -> Case:

@@ -58,7 +58,7 @@ class Settings:
 
     preset: str = "default"
     start: str = "bundled"
-    encoder: str = "efficientnet-lite0"
+    encoder: str = "efficientnet-lite2-short"
     head_stride: int = 2
     head_channels: int = 64
     size: int | None = None
@@ -104,8 +104,8 @@ PRESETS: Mapping[str, Settings] = {
     "default": Settings(loss="dice+bce"),
     # How the bundled student was brought from the encoder's ImageNet weights to where `default` takes it up.
     "imagenet": Settings(
-        preset="imagenet", start="imagenet", loss="dice+bce", dice_weight=0.5, encoder_lr=4e-4, head_lr=2e-3, clip=0.0,
-        frozen_norms=False, augmentation="strong",
+        preset="imagenet", start="imagenet", loss="dice+bce", epochs=30, encoder_lr=5e-4, head_lr=2e-3, clip=0.0,
+        augmentation="strong",
     ),
     # As recorded for Oh-LoRA v4. What its encoder started from is not recorded; ImageNet weights of B0 are not on PyPI.
     "ohlora-v4": Settings(

@@ -41,9 +41,10 @@ class EffiSegNet(nn.Module):
     """The hair-segmentation student in its training form.
 
     Args:
-        encoder: ``"efficientnet-b0"`` (with ``head_stride=1`` the reference student: names and numbers of the
-            Oh-LoRA v4 checkpoint) ``"efficientnet-lite0"`` (with ``head_stride=2`` the default student), or
-            ``"efficientnet-lite2"`` (1.6 times the arithmetic of Lite0: a teacher).
+        encoder: ``"efficientnet-lite2-short"`` (with ``head_stride=2`` the default student), ``"efficientnet-lite2"``
+            (three blocks more), ``"efficientnet-lite0"`` (0.8 times the shortened one's arithmetic), or
+            ``"efficientnet-b0"`` (with ``head_stride=1`` the reference student: names and numbers of the Oh-LoRA v4
+            checkpoint).
         head_stride: 1 runs the ghost head at 224×224; 2 runs it at 112×112, and its logits are doubled bilinearly.
         head_channels: width of the head, an even number.
         size: side of the squares that come in and of the maps that come out, a multiple of 32; the reference student's
@@ -52,7 +53,7 @@ class EffiSegNet(nn.Module):
     Raises:
         InputError: an argument is outside what is listed above.
 
-    >>> model = EffiSegNet("efficientnet-lite0", head_stride=2).eval()
+    >>> model = EffiSegNet(head_stride=2).eval()
     >>> prob = model(torch.zeros(2, 3, 224, 224))
     >>> tuple(prob.shape), bool((prob >= 0).all() and (prob <= 1).all())
     ((2, 1, 224, 224), True)
@@ -60,7 +61,7 @@ class EffiSegNet(nn.Module):
 
     def __init__(
         self,
-        encoder: EncoderName = "efficientnet-lite0",
+        encoder: EncoderName = "efficientnet-lite2-short",
         head_stride: int = 2,
         head_channels: int = 64,
         size: int = SIZE,
@@ -96,7 +97,7 @@ class EffiSegNet(nn.Module):
             InputError: the file can neither be found nor downloaded, or is not a student's.
 
         >>> EffiSegNet.from_pretrained().encoder_name
-        'efficientnet-lite0'
+        'efficientnet-lite2-short'
         """
         from ohlora_fast.student.weights import load_student  # which imports this module
 

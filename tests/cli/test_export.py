@@ -13,7 +13,7 @@ def test_without_options_it_writes_the_student_alone_which_a_stylist_takes(
     monkeypatch.chdir(tmp_path)
     assert main(["export"]) == 0
     said = capsys.readouterr().out
-    assert said.startswith("hair-map.onnx: efficientnet-lite0, head stride 2, ")
+    assert said.startswith("hair-map.onnx: efficientnet-lite2-short, head stride 2, ")
     assert "map differs from the library's by at most" in said
     stated = {one.key for one in onnx.load("hair-map.onnx").metadata_props}
     assert {"ohlora_fast.version", "ohlora_fast.licence", "ohlora_fast.readout.weights"} <= stated

@@ -123,7 +123,7 @@ def test_bundled_files_are_small_and_the_default_variant():
     sizes = {"default.safetensors": 10e6, "default.onnx": 20e6, "default-int8.onnx": 5e6}
     assert all(bundled(name).stat().st_size <= size for name, size in sizes.items())
     model = load_student()
-    assert (model.encoder_name, model.head_stride, model.head_channels) == ("efficientnet-lite0", 2, 64)
+    assert (model.encoder_name, model.head_stride, model.head_channels) == ("efficientnet-lite2-short", 2, 64)
 
 
 @pytest.mark.parametrize("encoder", ["efficientnet-lite0", "efficientnet-lite2"])
@@ -132,6 +132,19 @@ def test_lite_encoders_start_from_imagenet_weights(encoder):
     before = model.encoder._conv_stem.weight.clone()
     start_encoder(model)
     assert not torch.equal(before, model.encoder._conv_stem.weight)
+
+
+def test_a_shortened_encoder_is_the_whole_one_without_the_blocks_it_lacks():
+    short, whole = EffiSegNet("efficientnet-lite2-short").eval(), EffiSegNet("efficientnet-lite2").eval()
+    start_encoder(short)
+    start_encoder(whole)
+    for index in (16, 17, 18):  # nothing but their skips is left of them
+        assert whole.encoder._blocks[index].skip
+        whole.encoder._blocks[index]._bn2.weight.data.zero_()
+        whole.encoder._blocks[index]._bn2.bias.data.zero_()
+    photo = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.inference_mode():
+        assert all(map(torch.allclose, short.encoder(photo), whole.encoder(photo)))
 
 
 def test_imagenet_start_is_for_lite_encoders_alone():
@@ -154,7 +167,7 @@ def test_students_are_averaged(tmp_path):
 def test_students_of_different_variants_are_not_averaged(tmp_path):
     save_student(EffiSegNet(head_channels=8), tmp_path / "a.safetensors")
     save_student(EffiSegNet(head_channels=6), tmp_path / "b.safetensors")
-    save_student(EffiSegNet("efficientnet-lite0", 1, 8), tmp_path / "c.safetensors")
+    save_student(EffiSegNet(head_stride=1, head_channels=8), tmp_path / "c.safetensors")
     a, b, c = (tmp_path / f"{name}.safetensors" for name in "abc")
     with pytest.raises(InputError, match=r"b.safetensors, beside .*a.safetensors: .*misshaped"):
         average_students([a, b])
