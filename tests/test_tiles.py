@@ -63,7 +63,8 @@ def scene():
 def test_a_small_head_is_found_as_well_as_a_large_one(stylist, scene):
     canvas, head = scene
     wanted = stylist.segment(head) > 0.5
-    assert len(find_heads(stylist.segment_map(canvas), 800, 800)) == 1
+    crops = find_heads(stylist.segment_map(canvas), 800, 800)
+    assert any(box.top <= 400 and box.bottom >= 550 and box.left <= 310 and box.right >= 430 for box in crops)
     agreed = []
     for tiles in (False, True):
         hair = stylist.segment(canvas, tiles=tiles)[400:720, 200:520] > 0.5

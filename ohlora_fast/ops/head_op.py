@@ -65,7 +65,7 @@ def pack_head(form: InferenceEffiSegNet, dtype: torch.dtype) -> HeadWeights:
         dtype: of the features to come: float16, bfloat16 or float32.
 
     >>> from ohlora_fast.student.model import EffiSegNet
-    >>> packed = pack_head(InferenceEffiSegNet(EffiSegNet()), torch.float16)
+    >>> packed = pack_head(InferenceEffiSegNet(EffiSegNet("efficientnet-lite0")), torch.float16)
     >>> tuple(packed.laterals.shape), tuple(packed.pointwise.shape), packed.norm1.dtype
     ((5040, 64), (5, 64, 32), torch.float32)
     """

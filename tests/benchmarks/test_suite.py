@@ -191,7 +191,7 @@ def test_forms_of_each_student_agree() -> None:
         assert np.abs(reference - output(provider)).max() < 1e-3, provider
     encoded: Any = bench_student.make(bench_student.ENCODER, images, 1)()
     assert [feature.shape[1:] for feature in encoded] == [
-        (16, 112, 112), (24, 56, 56), (40, 28, 28), (112, 14, 14), (320, 7, 7),
+        (16, 112, 112), (24, 56, 56), (48, 28, 28), (120, 14, 14), (352, 7, 7),
     ]  # fmt: skip
 
 

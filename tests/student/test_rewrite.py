@@ -77,6 +77,6 @@ def test_frozen_norms_keep_stochastic_depth(wavy):
     with torch.no_grad():
         torch.manual_seed(0)
         first = frozen(model, x)
-        assert not torch.equal(first, frozen(model, x))
+        assert not all(torch.equal(first, frozen(model, x)) for _ in range(8))  # a draw may drop nothing
         torch.manual_seed(0)
         assert torch.equal(first, frozen(model, x))
