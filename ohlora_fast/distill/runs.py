@@ -146,8 +146,13 @@ class WholeCheckpoints(TorchCheckpointIO):
     """Checkpoints that are written whole or not at all."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        with written_whole(path) as file:
-            torch.save(checkpoint, file)
+        try:
+            with written_whole(path) as file:
+                torch.save(checkpoint, file)
+        except RuntimeError as error:  # what PyTorch may make of a Ctrl-C while it writes
+            if isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            raise
 
 
 @contextmanager
