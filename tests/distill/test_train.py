@@ -1,7 +1,6 @@
 """Training on blobs: it learns, and a run that was killed ends where an unbroken one does."""
 
 import csv
-import io
 import json
 import math
 import os
@@ -10,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from dataclasses import replace
 
 import cv2
@@ -21,7 +19,7 @@ from filelock import FileLock
 from torch.optim.swa_utils import AveragedModel
 
 from ohlora_fast.cli import main
-from ohlora_fast.distill.runs import AveragedWeights, WholeCheckpoints
+from ohlora_fast.distill.runs import AveragedWeights
 from ohlora_fast.distill.settings import Settings
 from ohlora_fast.distill.train import BEST, CHECKPOINT, LAST, LOG, Run, distill
 from ohlora_fast.errors import InputError
@@ -345,25 +343,6 @@ def test_command_line_goes_on_after_a_signal(blobs, tmp_path, capsys, signal_num
     assert f"at step {step}" in captured.out
     assert "report.html" in captured.out
     assert (tmp_path / "run" / "report" / "report.html").is_file()
-
-
-def test_ctrl_c_while_a_checkpoint_is_written_is_no_other_error(tmp_path, monkeypatch):
-    class Interrupted(io.RawIOBase):
-        writes = 0
-
-        def write(self, content):
-            self.writes += 1
-            if self.writes == 3:  # amid the archive, which PyTorch then tries to end
-                raise KeyboardInterrupt
-            return len(content)
-
-    @contextmanager
-    def opened(path):
-        yield Interrupted()
-
-    monkeypatch.setattr("ohlora_fast.distill.runs.written_whole", opened)
-    with pytest.raises(KeyboardInterrupt):
-        WholeCheckpoints().save_checkpoint({"weights": torch.zeros(10_000)}, tmp_path / CHECKPOINT)
 
 
 def test_command_line_names_bad_input(blobs, tmp_path, capsys):

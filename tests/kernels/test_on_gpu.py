@@ -27,7 +27,7 @@ class Engine:
 def test_tensors_are_dyed_as_the_same_maps_dye_arrays(how):
     from ohlora_fast.on_gpu import dye_tensors, form_of
 
-    astronaut = pytest.importorskip("skimage.data").astronaut()[0:320:2, 60:380:2]
+    astronaut = pytest.importorskip("skimage.data").astronaut()[0:240:2, 100:340:2]
     photos = np.stack([astronaut, np.full_like(astronaut, 200)])
     engine, settings = Engine(), tuple(np.full(2, value) for value in (0.9, 0.6, 0.5))
     method, refine = how.get("method", "seed"), how.get("refine", False)
@@ -41,5 +41,5 @@ def test_tensors_are_dyed_as_the_same_maps_dye_arrays(how):
     differ = np.abs(dyed[0].astype(int) - expected)
     assert differ.max() <= 1
     assert differ.mean() < 0.01
-    assert (np.abs(dyed[0].astype(int) - photos[0]) > 10).mean() > 0.015
+    assert (np.abs(dyed[0].astype(int) - photos[0]) > 10).mean() > 0.02
     np.testing.assert_array_equal(dyed[1], photos[1])

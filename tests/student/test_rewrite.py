@@ -75,8 +75,8 @@ def test_frozen_norms_keep_stochastic_depth(wavy):
     model, x = load_student(), wavy(1, 224, 7)
     frozen = FrozenNorms(model)
     with torch.no_grad():
-        torch.manual_seed(0)
+        torch.manual_seed(1)  # with 0, neither of the first two draws drops a block
         first = frozen(model, x)
-        assert not all(torch.equal(first, frozen(model, x)) for _ in range(8))  # a draw may drop nothing
-        torch.manual_seed(0)
+        assert not torch.equal(first, frozen(model, x))
+        torch.manual_seed(1)
         assert torch.equal(first, frozen(model, x))
