@@ -366,7 +366,8 @@ def test_two_processes_train_together(blobs, tmp_path, limit):
         [sys.executable, "-m", "ohlora_fast.cli", *command], capture_output=True, text=True, timeout=300, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert len(rows(tmp_path / "run")) == 1
+    finished = len(rows(tmp_path / "run"))
+    assert finished == 1 if "--epochs" in limit else finished >= 1  # a quick machine does more in 0.6 seconds
     assert done.stdout.count("report.html") == 1
 
 
