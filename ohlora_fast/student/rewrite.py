@@ -179,11 +179,13 @@ def folded_encoder(encoder: EfficientNetFeatures) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def with_unit_norms(model: EffiSegNet) -> EffiSegNet:
-    """A copy whose encoder's batch norms multiply by 1, their factors being in the convolutions before them.
+def with_binary_norms(model: EffiSegNet) -> EffiSegNet:
+    """A copy whose encoder's batch norms multiply by powers of two, the rest being in the convolutions before them.
 
     The same function in evaluation; the norms' statistics are still those of what reaches them. Its folded
-    convolutions are those of its state dict: stored in float16, they are not rounded again when it runs in float16.
+    convolutions are those of its state dict times powers of two: stored in float16, they are not rounded again when it
+    runs in float16. And kernels are at most √2 times as large or small as before, so that it trains on as before: were
+    the whole factors in them, some would be eight times smaller, and an optimizer's steps eight times too large.
     """
     copied = copy.deepcopy(model)
     for module in copied.encoder.modules():
@@ -191,10 +193,11 @@ def with_unit_norms(model: EffiSegNet) -> EffiSegNet:
             conv, norm = getattr(module, conv_name, None), getattr(module, norm_name, None)
             if conv is not None and norm is not None:
                 scale, _ = norm_affine(norm)
-                conv.weight *= scale[:, None, None, None]
-                norm.running_mean *= scale
-                norm.running_var *= scale**2
-                norm.weight.copy_(torch.sqrt(norm.running_var + norm.eps))
+                power = torch.where(scale == 0, 1.0, torch.exp2(torch.log2(scale.abs()).round()))
+                conv.weight *= (scale / power)[:, None, None, None]
+                norm.running_mean *= scale / power
+                norm.running_var *= (scale / power) ** 2
+                norm.weight.copy_(power * torch.sqrt(norm.running_var + norm.eps))
     return copied
 
 

@@ -15,7 +15,7 @@ from ohlora_fast.media.files import written_whole
 from ohlora_fast.student import SIZE, bundled
 from ohlora_fast.student.encoder import LEFT_OUT
 from ohlora_fast.student.model import HEAD_STRIDES, EffiSegNet
-from ohlora_fast.student.rewrite import with_unit_norms
+from ohlora_fast.student.rewrite import with_binary_norms
 
 State = Mapping[str, Tensor]
 SAFETENSORS = ".safetensors"
@@ -173,14 +173,14 @@ def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **note
         model: the student.
         path: the file to write.
         half: store matrices and kernels in float16, those of the encoder with its norms' factors in them (see
-            `with_unit_norms`).
+            `with_binary_norms`).
         notes: more metadata.
     """
     from safetensors.torch import save
 
     state = {
         name: (value.half() if half and value.ndim > 1 else value).contiguous().cpu()
-        for name, value in (with_unit_norms(model) if half else model).state_dict().items()
+        for name, value in (with_binary_norms(model) if half else model).state_dict().items()
     }
     settings = {
         "encoder": model.encoder_name, "head_stride": model.head_stride, "head_channels": model.head_channels,

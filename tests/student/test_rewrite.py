@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
-from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet, with_unit_norms
+from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet, norm_affine, with_binary_norms
 from ohlora_fast.student.weights import load_student
 
 
@@ -36,10 +36,26 @@ def test_rewrite_of_the_bundled_student(wavy, fold):
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-def test_unit_norms_are_the_same_function(fill, wavy, encoder):
+def test_binary_norms_are_the_same_function(fill, wavy, encoder):
     model, x = fill(EffiSegNet(encoder)).double(), wavy(1, 224, 7).double()
     with torch.inference_mode():
-        assert (with_unit_norms(model)(x) - model(x)).abs().max() < 1e-11
+        assert (with_binary_norms(model)(x) - model(x)).abs().max() < 1e-11
+
+
+def test_binary_norms_leave_kernels_about_as_large_as_they_were(fill):
+    """Also where a norm's factor is far from 1, negative or zero; its norm then multiplies by a power of two."""
+    model = fill(EffiSegNet())
+    block = model.encoder._blocks[1]
+    block._bn0.weight.data *= 20
+    block._bn0.weight.data[:2] = torch.tensor([-0.5, 0.0])
+    copied = with_binary_norms(model).encoder._blocks[1]
+    ratios = (copied._expand_conv.weight / block._expand_conv.weight).flatten(1)
+    assert (ratios[1] == 0).all()
+    assert (ratios[0] < 0).all()
+    assert ratios[[0, *range(2, len(ratios))]].abs().min() > 0.707
+    assert ratios.abs().max() < 1.415
+    scale, _ = norm_affine(copied._bn0)
+    assert (torch.log2(scale[2:]) - torch.log2(scale[2:]).round()).abs().max() < 1e-5
 
 
 def test_rewriting_leaves_the_model_as_it_was(fill):
