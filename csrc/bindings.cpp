@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "depthwise.hpp"
 #include "natural.hpp"
 #include "ombre.hpp"
 #include "planes.hpp"
@@ -183,6 +184,18 @@ void style_layer(const Floats& x, const Floats& noise, const Floats& noise_weigh
     }
 }
 
+void depthwise_gradients(const Indices& x, const Indices& grad, const Floats& weight, int stride, int padding,
+                         py::array_t<std::uint16_t>& x_grad, py::array_t<float>& weight_grad, int threads) {
+    const ohlora::DepthwiseMaps maps{x.data(),        grad.data(),     weight.data(), extent(x, 0),      extent(x, 1), extent(x, 2),
+                                     extent(grad, 1), extent(grad, 2), extent(x, 3),  extent(weight, 1), stride,       padding};
+    std::uint16_t* to = x_grad.mutable_data();
+    float* weight_to = weight_grad.mutable_data();
+    {
+        py::gil_scoped_release release;
+        ohlora::depthwise_gradients(maps, to, weight_to, threads, kernels().depthwise);
+    }
+}
+
 py::dict build_info() {
     py::dict info;
     info["compiler"] = OHLORA_COMPILER;
@@ -230,6 +243,10 @@ PYBIND11_MODULE(_core, module) {
     module.def("style_layer", &style_layer, py::arg("x"), py::arg("noise"), py::arg("noise_weight"), py::arg("bias"),
                py::arg("style"), py::arg("blur"), py::arg("out"), py::arg("threads"),
                "float32 (N,H,W,C), (N|1,H,W), (C,) twice, (N,2C) -> out, contiguous, (N,H,W,C).");
+    module.def("depthwise_gradients", &depthwise_gradients, py::arg("x"), py::arg("grad"), py::arg("weight"),
+               py::arg("stride"), py::arg("padding"), py::arg("x_grad"), py::arg("weight_grad"), py::arg("threads"),
+               "The 16 bits of bfloat16, (N,H,W,C), (N,h,w,C); float32 (C,K,K), K being 3 or 5 -> x_grad as x, "
+               "weight_grad as weight. All contiguous, C a multiple of 16.");
     module.def("default_threads", &ohlora::default_threads, "The CPUs that this process may use.");
     module.def("build_info", &build_info,
                "Compiler, language standard, vector instructions, int8 products and threads, as a dict.");

@@ -16,8 +16,8 @@ namespace ohlora {
 namespace {
 
 #define KERNELS(level)                                                                                     \
-    {#level, natural_rows_##level, ombre_rows_##level, planes_rows_##level, readout_rows_##level,          \
-     refine_rows_##level, squash_rows_##level, style_rows_##level}
+    {#level, depthwise_rows_##level, natural_rows_##level, ombre_rows_##level, planes_rows_##level,        \
+     readout_rows_##level, refine_rows_##level, squash_rows_##level, style_rows_##level}
 
 struct Level {
     Kernels kernels;

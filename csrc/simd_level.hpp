@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "depthwise_rows.hpp"
 #include "natural_rows.hpp"
 #include "ombre_rows.hpp"
 #include "planes_rows.hpp"
@@ -18,6 +19,7 @@ namespace ohlora {
 // in LEVEL_SOURCES of CMakeLists.txt.
 struct Kernels {
     const char* name;
+    const DepthwiseRows& depthwise;
     const NaturalRows& natural;
     const OmbreRows& ombre;
     const PlanesRows& planes;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import lightning.pytorch as pl
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ohlora_fast.distill.augment import make_augmentation, resized
+from ohlora_fast.distill.depthwise import QuickDepthwise
 from ohlora_fast.distill.losses import make_loss
 from ohlora_fast.distill.metrics import iou
 from ohlora_fast.distill.runs import Clock
@@ -100,7 +102,8 @@ class Distillation(pl.LightningModule):
         self.held: list[tuple[str, float, float]] = []  # (source, loss, IoU) of each held-out photo so far
 
     def logits(self, x: Tensor) -> Tensor:
-        return self.frozen[0](self.student, x) if self.frozen else self.student.logits(x)
+        with QuickDepthwise() if x.device.type == "cpu" else nullcontext():
+            return self.frozen[0](self.student, x) if self.frozen else self.student.logits(x)
 
     def on_fit_start(self) -> None:
         if self.device.type == "cuda":  # whose quickest convolutions want channels last
