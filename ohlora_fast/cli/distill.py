@@ -13,7 +13,7 @@ writes. RUN gets settings.json, log.csv, TensorBoard logs, a checkpoint, the bes
 report. The same command on the same RUN goes on where it stopped. Options change the preset's settings."""
 SETTINGS = (
     "start", "encoder", "head_stride", "head_channels", "size", "loss", "dice_weight", "teacher", "teacher_weight",
-    "agreement", "epochs", "minutes", "rounds", "batch", "encoder_lr", "head_lr", "ema_decay", "patience",
+    "teacher_once", "agreement", "epochs", "minutes", "rounds", "batch", "encoder_lr", "head_lr", "ema_decay", "patience",
     "frozen_norms", "augmentation", "balance", "validation", "test", "precision", "seed",
 )  # fmt: skip
 """The options that are settings, by the names of both."""
@@ -61,6 +61,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     group.add_argument("--ema-decay", type=fraction, help="averaging of the weights, a step; 0 for none")
     group.add_argument("--patience", type=int, metavar="N", help="stop after N epochs without a better loss; 0: never")
     for name, text in (
+        ("teacher-once", "ask the teachers once, about each photo as it is, rather than at each step"),
         ("frozen-norms", "keep the batch norms' statistics: twice as quick"),
         ("balance", "draw every source equally often"),
     ):

@@ -172,22 +172,30 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
         if device.type == "cuda" and self.images.device != device and size <= torch.cuda.mem_get_info(device)[0] / 2:
             self.images, self.masks = self.images.to(device), self.masks.to(device)
 
-    def agreements(self, teacher: Callable[[Tensor], Tensor], device: str = "cpu") -> list[float]:
-        """The IoU of each mask with a teacher's map, both cut at 0.5.
+    def soft_labels(self, teacher: Callable[[Tensor], Tensor], size: int, device: str = "cpu") -> Tensor:
+        """A teacher's maps of all photos as they are, uint8, in the masks' shape.
 
-        ``teacher`` takes photos (N, 3, S, S) in [−1, 1] on that device, S being the student's size, and gives maps
-        (N, 1, S, S) in [0, 1].
+        ``teacher`` takes photos (N, 3, size, size) in [−1, 1] on that device, and gives maps (N, 1, size, size) in
+        [0, 1].
         """
-        agreements: list[float] = []
-        for photos, masks in tqdm(
-            list(zip(self.images.split(16), self.masks.split(16), strict=True)), "asking the teacher", disable=None
-        ):
-            x = resized(photos.to(device).float(), self.size) * (2 / 255) - 1
+        found = torch.empty_like(self.masks)
+        parts = list(zip(self.images.split(16), found.split(16), strict=True))
+        for photos, labels in tqdm(parts, "asking the teacher", disable=None):
+            x = resized(photos.to(device).float(), size) * (2 / 255) - 1
             with torch.inference_mode():
-                soft = F.interpolate(teacher(x), masks.shape[-2:], mode="bilinear")
-            hair, found = (masks.to(device) >= 128).flatten(1), (soft >= 0.5).flatten(1)
-            agreements += (1 - (hair ^ found).sum(1) / (hair | found).sum(1).clamp(min=1)).tolist()
-        return agreements
+                maps = F.interpolate(teacher(x), labels.shape[-2:], mode="bilinear")
+            labels.copy_((255 * maps).round())
+        return found
+
+    def agreements(self, labels: Tensor) -> list[float]:
+        """The IoU of each mask with a soft label, both cut at 0.5."""
+        hair, found = ((one >= 128).flatten(1) for one in (self.masks, labels))
+        return (1 - (hair ^ found).sum(1) / (hair | found).sum(1).clamp(min=1)).tolist()
+
+    def mix(self, labels: Tensor, weight: float) -> None:
+        """Let the masks be 1 − weight of what they were, and that weight of soft labels."""
+        for masks, soft in zip(self.masks.split(16), labels.split(16), strict=True):
+            masks.copy_(torch.lerp(masks.float(), soft.float(), weight).round())
 
     def keep(self, indices: Sequence[int]) -> None:
         """Forget all pairs but these."""

@@ -32,6 +32,8 @@ class Settings:
         teacher: paths of students' weights; the mean of their maps of each bent and recoloured photo and its mirror
             image, its soft label, is mixed into its mask. None for the masks alone.
         teacher_weight: of the soft labels in that mixture.
+        teacher_once: ask the teachers once, before training, about each photo as it is, and bend their soft labels with
+            the masks: training then takes no longer than without teachers.
         agreement: leave out pairs whose mask and soft label, both cut at 0.5, have a lower IoU than this: most of them
             are labelled wrongly. 0 leaves none out, and asks no teacher beforehand.
         epochs: at most this many; after each, the student is validated.
@@ -66,6 +68,7 @@ class Settings:
     dice_weight: float = 1.0
     teacher: Sequence[str] = ()
     teacher_weight: float = 0.4
+    teacher_once: bool = False
     agreement: float = 0.5
     epochs: int = 16
     minutes: float = 0.0

@@ -12,6 +12,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
@@ -66,19 +67,24 @@ class Run:
         student = make_student(settings)
         self.photos = TrainingPhotos(self.training, student.size)
         teachers = Teachers(settings.teacher) if settings.teacher else None
-        if teachers and settings.agreement:
-            self.leave_out(teachers.to(device))
+        if teachers and (settings.agreement or settings.teacher_once):
+            labels = self.photos.soft_labels(teachers.to(device), max(student.size, teachers.size), device)
+            kept = self.leave_out(labels) if settings.agreement else slice(None)
+            if settings.teacher_once:
+                self.photos.mix(labels[kept], settings.teacher_weight)
+                teachers = None
         self.module = Distillation(settings, student, len(self.batches(0)), teachers)
         # All that can be refused has been: from here on the folder is this run's.
         claim(self.folder, self.wanted)
 
-    def leave_out(self, teachers: Teachers) -> None:
-        """Leave out the pairs that the teachers contradict."""
-        agreements = self.photos.agreements(teachers, self.device)
+    def leave_out(self, labels: Tensor) -> list[int]:
+        """Leave out the pairs that the teachers' soft labels contradict, and return the indices of the others."""
+        agreements = self.photos.agreements(labels)
         kept = [index for index, agreement in enumerate(agreements) if agreement >= self.settings.agreement]
         self.photos.keep(kept)
         before, self.training = len(agreements), [self.training[index] for index in kept]
         print(f"{before - len(kept)} of {before} training pairs left out, as the teachers contradict them", flush=True)
+        return kept
 
     def batches(self, epoch: int, first: int = 0, rank: int = 0) -> Batches:
         sources = [pair.source for pair in self.training]

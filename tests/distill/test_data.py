@@ -144,22 +144,28 @@ def test_a_batch_is_taken_out_at_once(blobs):
         assert all(map(torch.equal, (images[row], masks[row]), photos[index]))
 
 
-def test_agreements_are_the_ious_with_a_teachers_maps(blobs):
+def test_soft_labels_are_compared_with_masks_and_mixed_into_them(blobs):
     photos = TrainingPhotos(find_pairs(blobs))
 
     def leftist(x):
         """Hair in the left half, wherever the face looks."""
-        assert x.shape[1:] == (3, 224, 224)
+        assert x.shape[1:] == (3, 192, 192)
         assert -1 <= x.min() < x.max() <= 1
-        answer = torch.zeros(len(x), 1, 224, 224)
-        answer[..., :112] = 1
+        answer = torch.zeros(len(x), 1, 192, 192)
+        answer[..., :96] = 0.8
         return answer
 
     hair = photos.masks >= 128
     found = torch.zeros_like(hair)
     found[..., : hair.shape[-1] // 2] = True
     expected = (hair & found).sum((1, 2, 3)) / (hair | found).sum((1, 2, 3))
-    assert photos.agreements(leftist) == pytest.approx(expected.tolist())
+    labels = photos.soft_labels(leftist, 192)
+    assert (labels.shape, labels.dtype) == (photos.masks.shape, torch.uint8)
+    assert (labels[..., 0].unique().tolist(), labels[..., -1].unique().tolist()) == ([204], [0])
+    assert photos.agreements(labels) == pytest.approx(expected.tolist())
+    masks = photos.masks.clone()
+    photos.mix(labels, 0.25)
+    assert (photos.masks - (0.75 * masks + 0.25 * labels)).abs().max() <= 0.5
     masks = photos.masks.clone()
     photos.keep([3, 5])
     assert len(photos) == 2

@@ -15,10 +15,12 @@ import cv2
 import lightning.pytorch as pl
 import pytest
 import torch
+import torch.nn.functional as F
 from filelock import FileLock
 from torch.optim.swa_utils import AveragedModel
 
 from ohlora_fast.cli import main
+from ohlora_fast.distill.augment import resized
 from ohlora_fast.distill.runs import AveragedWeights
 from ohlora_fast.distill.settings import Settings
 from ohlora_fast.distill.train import BEST, CHECKPOINT, LAST, LOG, Run, distill
@@ -298,6 +300,25 @@ def test_teachers_see_the_bent_photo_and_set_its_target(blobs, tmp_path):
         maps = both.mean(0)
     assert maps.std() > 0.01
     assert (targets[0] - (0.75 * masks + 0.25 * maps)).abs().max() < 1e-4
+
+
+def test_teachers_that_are_asked_once_change_the_masks_and_leave(blobs, tmp_path):
+    torch.manual_seed(0)
+    student = EffiSegNet(head_channels=8, size=64)
+    student.conv6.weight.data *= 3000  # so that its maps are more than grey
+    save_student(student, tmp_path / "teacher.safetensors")
+    plain = Run(blobs, tmp_path / "plain", TINY)
+    once = replace(TINY, teacher=[str(tmp_path / "teacher.safetensors")], teacher_once=True, agreement=0.0)
+    run = Run(blobs, tmp_path / "run", once)
+    with torch.inference_mode():
+        x = resized(run.photos.images.float(), 64) * (2 / 255) - 1
+        maps = (student.eval()(x) + student(x.flip(-1)).flip(-1)) / 2
+        labels = 255 * F.interpolate(maps, run.photos.masks.shape[-2:], mode="bilinear")
+    assert labels.std() > 3
+    assert (run.photos.masks - (0.6 * plain.photos.masks + 0.4 * labels)).abs().max() <= 1
+    assert not run.module.teachers
+    run.fit(max_steps=2)
+    assert Run(blobs, tmp_path / "run", once).photos.masks.equal(run.photos.masks)
 
 
 def test_pairs_that_the_teacher_contradicts_are_left_out(blobs, tmp_path):
