@@ -13,8 +13,8 @@ writes. RUN gets settings.json, log.csv, TensorBoard logs, a checkpoint, the bes
 report. The same command on the same RUN goes on where it stopped. Options change the preset's settings."""
 SETTINGS = (
     "start", "encoder", "head_stride", "head_channels", "size", "loss", "dice_weight", "teacher", "teacher_weight",
-    "teacher_once", "agreement", "epochs", "minutes", "rounds", "batch", "encoder_lr", "head_lr", "ema_decay", "patience",
-    "frozen_norms", "augmentation", "balance", "validation", "test", "precision", "seed",
+    "teacher_once", "agreement", "epochs", "minutes", "rounds", "batch", "encoder_lr", "head_lr", "ema_decay",
+    "patience", "frozen_norms", "augmentation", "balance", "validation", "test", "precision", "seed",
 )  # fmt: skip
 """The options that are settings, by the names of both."""
 
