@@ -83,7 +83,7 @@ class Settings:
     ema_decay: float = 0.998
     patience: int = 0
     frozen_norms: bool = True
-    augmentation: str = "mild"
+    augmentation: str = "strong"
     balance: bool = True
     validation: float = 0.06
     test: float = 0.0
@@ -108,7 +108,6 @@ PRESETS: Mapping[str, Settings] = {
     # How the bundled student was brought from the encoder's ImageNet weights to where `default` takes it up.
     "imagenet": Settings(
         preset="imagenet", start="imagenet", loss="dice+bce", epochs=30, encoder_lr=5e-4, head_lr=2e-3, clip=0.0,
-        augmentation="strong",
     ),
     # As recorded for Oh-LoRA v4. What its encoder started from is not recorded; ImageNet weights of B0 are not on PyPI.
     "ohlora-v4": Settings(
