@@ -1,8 +1,8 @@
 """A depthwise convolution whose gradients in bfloat16 are quick on a CPU: PyTorch form, compiled form, custom op.
 
 In bfloat16 PyTorch 2.13 spends close to half of a student's training step on these gradients; in float32 it does about
-as well as the compiled form did. Importing this registers ``torch.ops.ohlora_fast.depthwise``. Everything here trusts its
-arguments:
+as well as the compiled form did. Importing this registers ``torch.ops.ohlora_fast.depthwise``. Everything here trusts
+its arguments:
 
 - x: (N, C, H, W).
 - weight: (C, 1, K, K), float32 also if x is not; so is its gradient.
