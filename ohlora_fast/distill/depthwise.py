@@ -41,4 +41,4 @@ def as_depthwise(
         return None
     if torch.is_autocast_enabled(input.device.type):
         input = input.to(torch.get_autocast_dtype(input.device.type))
-    return (input, weight, bias, *steps, *margins) if compiled_takes(input, weight) else None
+    return (input, weight, bias, steps.pop(), margins.pop()) if compiled_takes(input, weight) else None
