@@ -10,7 +10,6 @@ Batch norms are frozen; augmentation, teachers and the optimizer's step are left
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -21,8 +20,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from ohlora_fast.benchmarks.report import markdown
+from ohlora_fast.benchmarks.run import machine, versions
 
-from ohlora_fast import __version__, _core
 from ohlora_fast.distill.depthwise import QuickDepthwise
 from ohlora_fast.student.model import EffiSegNet
 from ohlora_fast.student.rewrite import FrozenNorms
@@ -41,8 +40,7 @@ def main() -> int:
     parser.add_argument("--batch", type=int, default=16, metavar="N", help="photos a step (16)")
     parser.add_argument("--rounds", type=int, default=9, metavar="N", help="steps timed of each kind, by turns (9)")
     args = parser.parse_args()
-    instructions = _core.build_info()["simd"]
-    print(f"ohlora_fast {__version__}, torch {torch.__version__}, {platform.machine()} with {instructions}, ", end="")
+    print(", ".join(f"{name} {value}" for name, value in (machine() | versions()).items()))
     print(f"{torch.get_num_threads()} threads, {args.batch} photos a step, medians of {args.rounds}\n")
     found = times(args.batch, args.rounds)
     first = found["bfloat16, PyTorch's gradients"]

@@ -186,8 +186,10 @@ void style_layer(const Floats& x, const Floats& noise, const Floats& noise_weigh
 
 void depthwise_gradients(const Indices& x, const Indices& grad, const Floats& weight, int stride, int padding,
                          py::array_t<std::uint16_t>& x_grad, py::array_t<float>& weight_grad, int threads) {
-    const ohlora::DepthwiseMaps maps{x.data(),        grad.data(),     weight.data(), extent(x, 0),      extent(x, 1), extent(x, 2),
-                                     extent(grad, 1), extent(grad, 2), extent(x, 3),  extent(weight, 1), stride,       padding};
+    const ohlora::DepthwiseMaps maps{x.data(),       grad.data(),       weight.data(),
+                                     extent(x, 0),   extent(x, 1),      extent(x, 2),
+                                     extent(grad, 1), extent(grad, 2),  extent(x, 3),
+                                     extent(weight, 1), stride,         padding};
     std::uint16_t* to = x_grad.mutable_data();
     float* weight_to = weight_grad.mutable_data();
     {

@@ -1,5 +1,5 @@
-// The gradients of a depthwise convolution in bfloat16, channels last; see ohlora_fast/ops/depthwise_op.py. Trusts its arguments:
-// the checks are in Python.
+// The gradients of a depthwise convolution in bfloat16, channels last; see ohlora_fast/ops/depthwise_op.py. Trusts its
+// arguments: the checks are in Python.
 #pragma once
 
 #include <cstdint>

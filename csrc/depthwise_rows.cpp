@@ -8,42 +8,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "per_level.hpp"
+#include "vector_lanes.hpp"
 
 namespace ohlora {
 namespace {
-
-#if defined(__GNUC__) && defined(__AVX512F__)
-constexpr int kLanes = 16;
-#elif defined(__GNUC__) && defined(__AVX2__)
-constexpr int kLanes = 8;
-#else
-constexpr int kLanes = 4;
-#endif
-
-// As many numbers as lanes. Without vector types the compiler is left to see them in the loops below.
-#if defined(__GNUC__)
-typedef float Vec __attribute__((vector_size(4 * kLanes)));
-#else
-struct Vec {
-    float lane[kLanes];
-};
-inline Vec operator*(Vec a, Vec b) {
-    for (int i = 0; i < kLanes; ++i) a.lane[i] *= b.lane[i];
-    return a;
-}
-inline Vec operator+(Vec a, Vec b) {
-    for (int i = 0; i < kLanes; ++i) a.lane[i] += b.lane[i];
-    return a;
-}
-#endif
-
-inline Vec load(const float* from) {
-    Vec value;
-    memcpy(&value, from, sizeof value);
-    return value;
-}
-inline void store(float* to, Vec value) { memcpy(to, &value, sizeof value); }
 
 // bfloat16 is the upper half of a float.
 inline void widen(const uint16_t* from, float* to) {

@@ -6,56 +6,31 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "per_level.hpp"
+#include "vector_lanes.hpp"
 
 namespace ohlora {
 namespace {
 
 // Accumulators of kOutputs channels and kVectors vectors fill the registers: 32 with AVX-512, 16 below.
 #if defined(__AVX512F__)
-constexpr int kLanes = 16, kOutputs = 8;
-#elif defined(__AVX2__)
-constexpr int kLanes = 8, kOutputs = 4;
+constexpr int kOutputs = 8;
 #else
-constexpr int kLanes = 4, kOutputs = 4;
+constexpr int kOutputs = 4;
 #endif
 constexpr int kVectors = 3;
 static_assert(kGroup % kOutputs == 0 && kVectors * kLanes <= 48, "what readout_rows.hpp promises");
 
 #if defined(__GNUC__)
-typedef float Vec __attribute__((vector_size(4 * kLanes)));
 inline Vec all(float value) { return value - Vec{}; }
 inline Vec relu(Vec a) { return a > Vec{} ? a : Vec{}; }
 #else
-struct Vec {
-    float lane[kLanes];
-};
-template <typename Operation>
-inline Vec each(Operation operation) {
-    Vec out;
-    for (int i = 0; i < kLanes; ++i) out.lane[i] = operation(i);
-    return out;
-}
 inline Vec all(float value) {
     return each([=](int) { return value; });
 }
 inline Vec relu(const Vec& a) {
     return each([&](int i) { return a.lane[i] > 0.0f ? a.lane[i] : 0.0f; });
 }
-inline Vec operator*(const Vec& a, const Vec& b) {
-    return each([&](int i) { return a.lane[i] * b.lane[i]; });
-}
-inline Vec operator+(const Vec& a, const Vec& b) {
-    return each([&](int i) { return a.lane[i] + b.lane[i]; });
-}
 #endif
-
-inline Vec load(const float* from) {
-    Vec value;
-    memcpy(&value, from, sizeof value);
-    return value;
-}
-inline void store(float* to, Vec value) { memcpy(to, &value, sizeof value); }
 
 // Calls body with the number of vectors, as a constant, and the first pixel of each piece of a row.
 template <int kCount>

@@ -167,7 +167,7 @@ class EfficientNetFeatures(nn.Module):
         lite = name != "efficientnet-b0"
         table = scaled_stages(name)
         self.repeats = [stage.repeats for stage in table]
-        self.channels = [table[index].out_channels for index in FEATURE_STAGES]
+        self.channels = feature_channels(name)
         self._conv_stem = SameConv2d(3, 32, 3, 2)
         self._bn0 = batch_norm(32)
         total = sum(self.repeats)

@@ -172,8 +172,8 @@ def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **note
     Args:
         model: the student.
         path: the file to write.
-        half: store matrices and kernels in float16, those of the encoder with its norms' factors in them (see
-            `with_binary_norms`).
+        half: store matrices and kernels in float16, those of the encoder with its norms' factors in them, but for
+            powers of two (see `with_binary_norms`).
         notes: more metadata.
     """
     from safetensors.torch import save
