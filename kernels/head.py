@@ -20,7 +20,7 @@ import torch
 import triton
 import triton.language as tl
 from ohlora_fast.kernels.form import Form
-from ohlora_fast.kernels.lateral import form, product, upcast
+from ohlora_fast.kernels.lateral import farther, form, product, upcast
 from torch import Tensor
 
 GHOST_WARPS = 4
@@ -198,9 +198,8 @@ def double_kernel(logits, readout, height, width, BLOCK: tl.constexpr):
     mask = pixel < 4 * height * width
     y = pixel // (2 * width)
     x = pixel % (2 * width)
-    # An output's nearer source has weight 3/4; the farther one lies before it for even, after it for odd outputs.
-    far_y = tl.minimum(tl.maximum(y // 2 - 1 + y % 2 * 2, 0), height - 1)
-    far_x = tl.minimum(tl.maximum(x // 2 - 1 + x % 2 * 2, 0), width - 1)
+    far_y = farther(y, height)
+    far_x = farther(x, width)
     logits += sample * height * width
     near = logits + y // 2 * width
     far = logits + far_y * width

@@ -37,10 +37,24 @@ def product(a, b, total, UPCAST: tl.constexpr):
 
 
 @triton.jit
+def farther(at, size):
+    """Of the two cells between which place `at` of a doubled axis lies, the one that it is farther from; within the
+    map. The nearer one, at // 2, has weight 3/4."""
+    return tl.minimum(tl.maximum(at // 2 - 1 + at % 2 * 2, 0), size - 1)
+
+
+@triton.jit
+def cells(map, y, x, width, inside, half, HALF: tl.constexpr):
+    """The channels of a map's cells as float32."""
+    at = map + (y * width + x).to(tl.int64)[:, None] * HALF + half[None, :]
+    return tl.load(at, mask=inside[:, None], other=0.0).to(tl.float32)
+
+
+@triton.jit
 def lateral_kernel(
     feature, weight, pointwise, bias, coarser, out, pixels, height, width,
     CHANNELS: tl.constexpr, PADDED: tl.constexpr, WIDTH: tl.constexpr, HALF: tl.constexpr, COARSEST: tl.constexpr,
-    BLOCK: tl.constexpr, BLOCK_K: tl.constexpr, UPCAST: tl.constexpr,
+    BILINEAR: tl.constexpr, BLOCK: tl.constexpr, BLOCK_K: tl.constexpr, UPCAST: tl.constexpr,
 ):  # fmt: skip
     pixel = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     row = pixel // width
@@ -69,9 +83,17 @@ def lateral_kernel(
     if COARSEST:
         total += tl.load(bias + half)[None, :]
     else:
-        above = (row // height * (height // 2) + y // 2) * (width // 2) + x // 2
-        at = coarser + above.to(tl.int64)[:, None] * HALF + half[None, :]
-        total += tl.load(at, mask=inside[:, None], other=0.0).to(tl.float32)
+        near_y = row // height * (height // 2) + y // 2  # counting the rows of all samples
+        near_x = x // 2
+        if BILINEAR:
+            far_y = row // height * (height // 2) + farther(y, height // 2)
+            far_x = farther(x, width // 2)
+            total += 0.5625 * cells(coarser, near_y, near_x, width // 2, inside, half, HALF)
+            total += 0.1875 * cells(coarser, near_y, far_x, width // 2, inside, half, HALF)
+            total += 0.1875 * cells(coarser, far_y, near_x, width // 2, inside, half, HALF)
+            total += 0.0625 * cells(coarser, far_y, far_x, width // 2, inside, half, HALF)
+        else:
+            total += cells(coarser, near_y, near_x, width // 2, inside, half, HALF)
     tl.store(out + pixel.to(tl.int64)[:, None] * HALF + half[None, :], total, mask=inside[:, None])
 
 
@@ -98,7 +120,9 @@ def upcast(tensor: Tensor) -> bool:
     return tensor.dtype == torch.bfloat16 and not tensor.is_cuda
 
 
-def lateral(feature: Tensor, weight: Tensor, pointwise: Tensor, bias: Tensor, coarser: Tensor | None) -> Tensor:
+def lateral(
+    feature: Tensor, weight: Tensor, pointwise: Tensor, bias: Tensor, coarser: Tensor | None, bilinear: bool = False
+) -> Tensor:
     """Sum of one level and all coarser ones, before the first ghost module's ReLU.
 
     Args:
@@ -107,6 +131,7 @@ def lateral(feature: Tensor, weight: Tensor, pointwise: Tensor, bias: Tensor, co
         pointwise: (width, half) in the feature's dtype.
         bias: float32 (half,), read at the coarsest level alone.
         coarser: (N, H/2, W/2, half), the coarser levels' sum; None at the coarsest level.
+        bilinear: double that sum bilinearly (half-pixel centres, borders replicated), not by repeating its values.
 
     Returns:
         (N, H, W, half) in the feature's dtype.
@@ -121,7 +146,7 @@ def lateral(feature: Tensor, weight: Tensor, pointwise: Tensor, bias: Tensor, co
         lateral_kernel[(triton.cdiv(pixels, block),)](
             feature, weight, pointwise, bias, out if coarser is None else coarser, out, pixels, height, width,
             CHANNELS=channels, PADDED=padded, WIDTH=weight.shape[1], HALF=pointwise.shape[1],
-            COARSEST=coarser is None, BLOCK=block, BLOCK_K=step, UPCAST=upcast(feature),
+            COARSEST=coarser is None, BILINEAR=bilinear, BLOCK=block, BLOCK_K=step, UPCAST=upcast(feature),
             num_warps=WARPS, num_stages=STAGES,
         )  # fmt: skip
     return out
@@ -138,11 +163,13 @@ def forms() -> list[Form]:
                 step = block_k(padded, itemsize)
                 block = block_size(count * size * size, 64, step, itemsize)
                 name = f"head: lateral of {channels} channels, blocks of {block}, {kind}"
-                constants = {
-                    "CHANNELS": channels, "PADDED": padded, "WIDTH": 64, "HALF": 32, "COARSEST": size == 7,
-                    "BLOCK": block, "BLOCK_K": step, "UPCAST": False,
-                }  # fmt: skip
-                found[name] = form(name, lateral_kernel, kind, constants, num_warps=WARPS, num_stages=STAGES)
+                for bilinear in (False, True)[: 1 + (size in (14, 28, 56))]:  # the levels that are given such sums
+                    constants = {
+                        "CHANNELS": channels, "PADDED": padded, "WIDTH": 64, "HALF": 32, "COARSEST": size == 7,
+                        "BILINEAR": bilinear, "BLOCK": block, "BLOCK_K": step, "UPCAST": False,
+                    }  # fmt: skip
+                    one = name + ", bilinear" * bilinear
+                    found[one] = form(one, lateral_kernel, kind, constants, num_warps=WARPS, num_stages=STAGES)
     return list(found.values())
 
 

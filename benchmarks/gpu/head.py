@@ -28,7 +28,7 @@ def one_case(device: str, student: str, count: int) -> Iterator[Case]:
     from ohlora_fast.ops.head_op import head_cost
     from ohlora_fast.student.encoder import feature_channels
 
-    encoder, stride = STUDENTS[student]
+    encoder, stride = (STUDENTS[student][name] for name in ("encoder", "head_stride"))
     name = f"{count}, head of the {student} student"
     memory, operations = head_cost(count, 2, stride, feature_channels(encoder))
     work = {"memory": memory, "half": operations}
@@ -66,7 +66,7 @@ def triton(model: Any, features: list[Any]) -> Call:
     from ohlora_fast.student.rewrite import InferenceEffiSegNet
 
     weights = list(pack_head(InferenceEffiSegNet(model), features[0].dtype))
-    return lambda: head_triton(features, weights, model.head_stride)
+    return lambda: head_triton(features, weights, model.head_stride, model.upsampling)
 
 
 def eager(model: Any, features: list[Any], wrap: Callable[[Any], Any] = lambda function: function) -> Call:

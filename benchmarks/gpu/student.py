@@ -15,8 +15,11 @@ from ohlora_fast.benchmarks.gpu.case import Call, Case, Clock, needs
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.engines import engine_problem
 
-STUDENTS: dict[str, tuple[Any, Any]] = {"reference": ("efficientnet-b0", 1), "default": ("efficientnet-lite2-short", 2)}
-"""(encoder, head stride)."""
+STUDENTS: dict[str, dict[str, Any]] = {
+    "reference": {"encoder": "efficientnet-b0", "head_stride": 1},
+    "default": {"encoder": "efficientnet-lite2-short", "head_stride": 2, "upsampling": "bilinear"},
+}
+"""The arguments of `EffiSegNet`."""
 BATCHES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 FEW = (1, 64)
 """Batches of the providers that take minutes to compile or to run."""
@@ -121,9 +124,8 @@ def untrained(student: str) -> Any:
 
     from ohlora_fast.student.model import EffiSegNet
 
-    encoder, stride = STUDENTS[student]
     torch.manual_seed(0)
-    return EffiSegNet(encoder, head_stride=stride).eval()
+    return EffiSegNet(**STUDENTS[student]).eval()
 
 
 @lru_cache(maxsize=3)

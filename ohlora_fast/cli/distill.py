@@ -12,9 +12,9 @@ Train a student on DATA: images/NAME.jpg with masks/NAME.png (grey values are so
 writes. RUN gets settings.json, log.csv, TensorBoard logs, a checkpoint, the best and the last student, and in the end a
 report. The same command on the same RUN goes on where it stopped. Options change the preset's settings."""
 SETTINGS = (
-    "start", "encoder", "head_stride", "head_channels", "size", "loss", "dice_weight", "teacher", "teacher_weight",
-    "teacher_once", "agreement", "epochs", "minutes", "rounds", "batch", "encoder_lr", "head_lr", "ema_decay",
-    "patience", "frozen_norms", "augmentation", "balance", "validation", "test", "precision", "seed",
+    "start", "encoder", "head_stride", "head_channels", "size", "upsampling", "loss", "dice_weight", "teacher",
+    "teacher_weight", "teacher_once", "agreement", "epochs", "minutes", "rounds", "batch", "encoder_lr", "head_lr",
+    "ema_decay", "patience", "frozen_norms", "augmentation", "balance", "validation", "test", "precision", "seed",
 )  # fmt: skip
 """The options that are settings, by the names of both."""
 
@@ -40,6 +40,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     group.add_argument("--head-stride", type=int, help="1 or 2")
     group.add_argument("--head-channels", type=int, help="width of the head")
     group.add_argument("--size", type=count, help="side of what the student takes, a multiple of 32")
+    group.add_argument("--upsampling", help="of the head: nearest or bilinear; without, the start's")
     group.add_argument("--loss", help="soft-bce, mse, kl or dice+bce")
     group.add_argument("--dice-weight", type=float, help="of the Dice part of dice+bce")
     group.add_argument(

@@ -37,10 +37,13 @@ def make_student(settings: Settings) -> EffiSegNet:
         InputError: its weights cannot be had, or the variant is not allowed.
     """
     if settings.start not in ("imagenet", "scratch"):
-        return load_student(None if settings.start == "bundled" else settings.start, settings.size)
+        path = None if settings.start == "bundled" else settings.start
+        return load_student(path, settings.size, settings.upsampling)
     torch.manual_seed(settings.seed)
-    size = settings.size or SIZE
-    student = EffiSegNet(settings.encoder, settings.head_stride, settings.head_channels, size)  # type: ignore[arg-type]
+    student = EffiSegNet(
+        settings.encoder, settings.head_stride, settings.head_channels, settings.size or SIZE,  # type: ignore[arg-type]
+        settings.upsampling or "bilinear",
+    )  # fmt: skip
     if settings.start == "imagenet":
         start_encoder(student)
     return student

@@ -8,6 +8,7 @@ from typing import Any
 
 from ohlora_fast.distill.checks import check_choices, check_counts, check_numbers
 from ohlora_fast.errors import InputError
+from ohlora_fast.student.model import UPSAMPLINGS
 
 LOSSES = ("soft-bce", "mse", "kl", "dice+bce")
 SCHEDULES = ("one-cycle", "exponential")
@@ -27,6 +28,7 @@ class Settings:
             ``"scratch"``, or the path of a student's weights.
         encoder: see `EffiSegNet`; so are ``head_stride`` and ``head_channels``.
         size: side of the squares that the student takes and gives, a multiple of 32; None for the start's.
+        upsampling: the head's, see `EffiSegNet`; None for the start's, or bilinear if that has no head.
         loss: one of `LOSSES`.
         dice_weight: of the Dice part of ``dice+bce``.
         teacher: paths of students' weights; the mean of their maps of each bent and recoloured photo and its mirror
@@ -64,6 +66,7 @@ class Settings:
     head_stride: int = 2
     head_channels: int = 64
     size: int | None = None
+    upsampling: str | None = None
     loss: str = "soft-bce"
     dice_weight: float = 1.0
     teacher: Sequence[str] = ()
@@ -92,6 +95,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_choices(self, loss=LOSSES, schedule=SCHEDULES, precision=PRECISIONS, augmentation=AUGMENTATIONS)
+        if self.upsampling is not None:
+            check_choices(self, upsampling=UPSAMPLINGS)
         check_counts(self, 1, "epochs", "rounds", "batch")
         from_zero = ("dice_weight", "weight_decay", "clip", "patience", "minutes")
         check_numbers(self, "numbers from 0 on", lambda value: value >= 0, *from_zero)
@@ -111,9 +116,9 @@ PRESETS: Mapping[str, Settings] = {
     ),
     # As recorded for Oh-LoRA v4. What its encoder started from is not recorded; ImageNet weights of B0 are not on PyPI.
     "ohlora-v4": Settings(
-        preset="ohlora-v4", start="scratch", encoder="efficientnet-b0", head_stride=1, epochs=240,
-        encoder_lr=1e-4, head_lr=1e-4, weight_decay=1e-2, schedule="exponential", clip=0.0, ema_decay=0.0, patience=20,
-        frozen_norms=False, augmentation="none", balance=False, validation=0.1, test=0.1,
+        preset="ohlora-v4", start="scratch", encoder="efficientnet-b0", head_stride=1, upsampling="nearest",
+        epochs=240, encoder_lr=1e-4, head_lr=1e-4, weight_decay=1e-2, schedule="exponential", clip=0.0, ema_decay=0.0,
+        patience=20, frozen_norms=False, augmentation="none", balance=False, validation=0.1, test=0.1,
     ),
 }  # fmt: skip
 RECORDED_LOSSES = ("mse", "soft-bce", "kl")

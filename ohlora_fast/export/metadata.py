@@ -26,7 +26,7 @@ def describe(
     >>> from ohlora_fast.student.weights import load_student
     >>> found = describe(load_student())
     >>> found["ohlora_fast.weights"], found["ohlora_fast.student"]
-    ('bundled', 'efficientnet-lite2-short, head stride 2')
+    ('bundled', 'efficientnet-lite2-short, head stride 2, nearest')
     >>> "non-commercial research" in found["ohlora_fast.licence"]
     True
     """
@@ -35,7 +35,7 @@ def describe(
     size = "" if model.size == SIZE else f", size {model.size}"
     facts = {
         "version": __version__,
-        "student": f"{model.encoder_name}, head stride {model.head_stride}{size}",
+        "student": f"{model.encoder_name}, head stride {model.head_stride}, {model.upsampling}{size}",
         "weights": weights,
         "licence": f"Code: MIT. Weights: {terms}",
         "output": settings.stage if settings else "map",

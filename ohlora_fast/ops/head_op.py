@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.model import double_bilinear
-from ohlora_fast.student.rewrite import InferenceEffiSegNet, double_nearest
+from ohlora_fast.student.rewrite import InferenceEffiSegNet, bilinear_to, double_nearest, doubled
 
 LARGEST_HEAD = 128
 """Channels of the widest head that Triton runs: in float32, wider ones would spill registers by the kilobyte."""
@@ -141,13 +141,16 @@ def doubled_stencils(taps: Tensor) -> Tensor:
     return torch.einsum("iak,jbl,klc->ijabc", groups, groups, taps.view(3, 3, -1)).reshape(16, -1)
 
 
-def head_torch(features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int) -> Tensor:
+def head_torch(
+    features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int, upsampling: str = "nearest"
+) -> Tensor:
     """The head in plain PyTorch, in float32, from packed weights: what the kernels are held to, and what CPUs run.
 
     Args:
         features: five of (N, C, h, w), finest first, each twice as high and wide as the next.
         weights: those of `HeadWeights`, in order.
         head_stride: 1, or 2 for a head at the finest feature's resolution, whose logits are doubled.
+        upsampling: the student's, ``"nearest"`` or ``"bilinear"``.
 
     Returns:
         float32 probabilities (N, 1, 2h, 2w).
@@ -158,8 +161,8 @@ def head_torch(features: Sequence[Tensor], weights: Sequence[Tensor], head_strid
         for feature, lateral, pointwise in zip(features, level_weights(features, packed), packed.pointwise, strict=True)
     ]
     total = maps[-1] + packed.bias1[:, None, None]
-    for finer in reversed(maps[:-1]):
-        total = finer + double_nearest(total)
+    for level in reversed(range(len(maps) - 1)):
+        total = maps[level] + doubled(total, level, upsampling)
 
     def affine(x: Tensor, norm: Tensor) -> Tensor:
         return x * norm[0, :, None, None] + norm[1, :, None, None]
@@ -191,7 +194,9 @@ def level_weights(features: Sequence[Tensor], packed: HeadWeights) -> list[Tenso
     ]
 
 
-def head_triton(features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int) -> Tensor:
+def head_triton(
+    features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int, upsampling: str = "nearest"
+) -> Tensor:
     """The head in Triton: arguments and result as of :func:`head_torch`, features in the dtype of the weights."""
     from ohlora_fast.kernels.head import finish, ghost
     from ohlora_fast.kernels.lateral import lateral
@@ -199,8 +204,9 @@ def head_triton(features: Sequence[Tensor], weights: Sequence[Tensor], head_stri
     packed = HeadWeights(*weights)
     levels = packed.laterals.split([9 * padded(feature.shape[1]) for feature in features])
     total: Tensor | None = None
-    for feature, weight, pointwise in reversed(list(zip(features, levels, packed.pointwise, strict=True))):
-        total = lateral(feature, weight, pointwise, packed.bias1, total)
+    for level in reversed(range(len(features))):
+        matrices = levels[level], packed.pointwise[level], packed.bias1
+        total = lateral(features[level], *matrices, total, bilinear_to(level, upsampling))
     assert total is not None
     stencils = packed.phases1 if head_stride == 1 else packed.depthwise1
     p2 = ghost(total, packed.norm1, stencils, packed.mix2, packed.bias2, packed.norm2, head_stride)
@@ -211,19 +217,21 @@ student_head = torch.library.custom_op(
     "ohlora_fast::student_head",
     head_torch,
     mutates_args=(),
-    schema="(Tensor[] features, Tensor[] weights, int head_stride) -> Tensor",
+    schema='(Tensor[] features, Tensor[] weights, int head_stride, str upsampling="nearest") -> Tensor',
 )
 
 
 @student_head.register_kernel("cuda")
-def head_on_gpu(features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int) -> Tensor:
+def head_on_gpu(
+    features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int, upsampling: str = "nearest"
+) -> Tensor:
     """The head in Triton, or, where it is too wide for that, in plain PyTorch."""
     form = head_triton if weights[0].shape[1] <= LARGEST_HEAD else head_torch
-    return form(features, weights, head_stride)
+    return form(features, weights, head_stride, upsampling)
 
 
 @student_head.register_fake
-def _(features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int) -> Tensor:
+def _(features: Sequence[Tensor], weights: Sequence[Tensor], head_stride: int, upsampling: str = "nearest") -> Tensor:
     count, _, height, width = features[0].shape
     return features[0].new_empty((count, 1, 2 * height, 2 * width), dtype=torch.float32)
 

@@ -35,7 +35,8 @@ class FusedStudent(nn.Module):
         super().__init__()
         form = InferenceEffiSegNet(model, fold=True)
         form.encoder._conv_stem.weight /= 127.5  # `preprocess` leaves the scale of its bytes to the weights
-        self.dtype, self.head_stride, self.size = dtype, model.head_stride, model.size
+        self.dtype, self.size = dtype, model.size
+        self.head_stride, self.upsampling = model.head_stride, model.upsampling
         self.encoder = form.encoder.to(dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         packed = pack_head(form, dtype)
         self.head_names = packed._fields
@@ -49,7 +50,8 @@ class FusedStudent(nn.Module):
     def segment(self, x: Tensor) -> Tensor:
         """The encoder's input → float32 hair probabilities (N, size, size)."""
         weights = [getattr(self, f"head_{name}") for name in self.head_names]
-        return torch.ops.ohlora_fast.student_head(self.encoder(x), weights, self.head_stride)[:, 0]
+        maps = torch.ops.ohlora_fast.student_head(self.encoder(x), weights, self.head_stride, self.upsampling)
+        return maps[:, 0]
 
     def forward(self, images: Tensor) -> Tensor:
         return self.segment(self.prepare(images))

@@ -6,6 +6,7 @@ EfficientNet-based Network with a Simplified Decoder", 2024; ghost modules: Han 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,6 +18,7 @@ from ohlora_fast.student import SIZE
 from ohlora_fast.student.encoder import ENCODERS, EfficientNetFeatures, EncoderName
 
 HEAD_STRIDES = (1, 2)
+UPSAMPLINGS = ("nearest", "bilinear")
 
 
 class GhostModule(nn.Module):
@@ -41,14 +43,18 @@ class EffiSegNet(nn.Module):
     """The hair-segmentation student in its training form.
 
     Args:
-        encoder: ``"efficientnet-lite2-short"`` (with ``head_stride=2`` the default student), ``"efficientnet-lite2"``
-            (three blocks more), ``"efficientnet-lite0"`` (0.8 times the shortened one's arithmetic), or
-            ``"efficientnet-b0"`` (with ``head_stride=1`` the reference student: names and numbers of the Oh-LoRA v4
-            checkpoint).
+        encoder: ``"efficientnet-lite2-short"`` (with ``head_stride=2`` and ``upsampling="bilinear"`` the default
+            student), ``"efficientnet-lite2"`` (three blocks more), ``"efficientnet-lite0"`` (0.8 times the shortened
+            one's arithmetic), or ``"efficientnet-b0"`` (with ``head_stride=1`` the reference student: names and
+            numbers of the Oh-LoRA v4 checkpoint).
         head_stride: 1 runs the ghost head at 224×224; 2 runs it at 112×112, and its logits are doubled bilinearly.
         head_channels: width of the head, an even number.
         size: side of the squares that come in and of the maps that come out, a multiple of 32; the reference student's
             is 224. "224" and "112" in what is said of students stand for the size and its half.
+        upsampling: how the head brings the encoder's five levels to one resolution. ``"nearest"`` repeats their
+            values, as the reference student does: the coarsest is then constant over 16×16 of the head's cells.
+            ``"bilinear"`` doubles the three coarsest bilinearly as far as 56×56, adding each to the next finer level,
+            and repeats from there on, where it would cost most and hardly shows.
 
     Raises:
         InputError: an argument is outside what is listed above.
@@ -65,6 +71,7 @@ class EffiSegNet(nn.Module):
         head_stride: int = 2,
         head_channels: int = 64,
         size: int = SIZE,
+        upsampling: str = "nearest",
     ) -> None:
         if encoder not in ENCODERS:
             raise InputError(f"encoder: got {encoder!r}, allowed are {', '.join(ENCODERS)}")
@@ -74,8 +81,11 @@ class EffiSegNet(nn.Module):
             raise InputError(f"head_channels: got {head_channels!r}, allowed are even numbers from 2 on")
         if not isinstance(size, int) or size % 32 or not 32 <= size <= 1024:  # the encoder halves it five times
             raise InputError(f"size: got {size!r}, allowed are multiples of 32 from 32 to 1024")
+        if upsampling not in UPSAMPLINGS:
+            raise InputError(f"upsampling: got {upsampling!r}, allowed are {', '.join(UPSAMPLINGS)}")
         super().__init__()
         self.encoder_name, self.head_stride, self.head_channels, self.size = encoder, head_stride, head_channels, size
+        self.upsampling = upsampling
         self.encoder = EfficientNetFeatures(encoder)
         for level, channels in enumerate(self.encoder.channels, start=1):
             setattr(self, f"conv{level}", nn.Conv2d(channels, head_channels, 3, padding=1, bias=False))
@@ -116,12 +126,21 @@ class EffiSegNet(nn.Module):
 
         H and W should be the student's size; others of at least 32 run too, and the map is of its size all the same.
         """
-        size = self.size // self.head_stride
         levels = zip(self.encoder(x), self.laterals(), strict=True)
-        maps = [F.interpolate(bn(F.relu(conv(feature))), size=(size, size)) for feature, (conv, bn) in levels]
-        fused = maps[0] + maps[1] + maps[2] + maps[3] + maps[4]
+        fused = self.fuse([bn(F.relu(conv(feature))) for feature, (conv, bn) in levels])
         logits = self.conv6(self.ghost2(self.ghost1(self.bn6(fused))))
         return logits if self.head_stride == 1 else double_bilinear(logits)
+
+    def fuse(self, maps: Sequence[Tensor]) -> Tensor:
+        """The sum of the levels' maps, finest first, at the head's resolution."""
+        if self.upsampling == "bilinear":
+            total = maps[-1]
+            for finer in reversed(maps[1:-1]):
+                total = finer + F.interpolate(total, size=finer.shape[-2:], mode="bilinear", align_corners=False)
+            maps = [maps[0], total]
+        size = self.size // self.head_stride
+        first, *others = (F.interpolate(level, size=(size, size)) for level in maps)
+        return sum(others, start=first)
 
     def forward(self, x: Tensor) -> Tensor:
         """Hair probabilities in [0, 1]: the sigmoid of `logits`."""

@@ -1,6 +1,7 @@
 """The exact inference form of the student: the same function of its input, for less arithmetic.
 
-Nearest upsampling commutes with every pointwise map, and composes. Hence
+Nearest upsampling commutes with every pointwise map, and composes; bilinear upsampling commutes with the affine ones.
+Hence
 * each level's batch norm, the sum's batch norm and the first ghost module's 1×1 convolution become one 1×1
   convolution a level, at that level's own resolution, and the five maps are summed from coarse to fine, doubling;
 * the first ghost module's ReLU and batch norm run at 112×112 also where the head's resolution is 224×224;
@@ -60,7 +61,7 @@ class InferenceEffiSegNet(nn.Module):
         super().__init__()
         width = model.head_channels
         half = width // 2
-        self.head_stride, self.size = model.head_stride, model.size
+        self.head_stride, self.size, self.upsampling = model.head_stride, model.size, model.upsampling
         self.encoder = copy.deepcopy(model.encoder)
         if fold:
             drop_norms(self.encoder)
@@ -93,8 +94,8 @@ class InferenceEffiSegNet(nn.Module):
             for feature, lateral, pointwise in zip(features, self.laterals, self.pointwise, strict=True)
         ]
         total = maps[-1]
-        for finer in reversed(maps[:-1]):
-            total = finer + double_nearest(total)
+        for level in reversed(range(len(maps) - 1)):
+            total = maps[level] + doubled(total, level, self.upsampling)
         return total
 
     def readout(self, sums: Tensor) -> Tensor:
@@ -109,6 +110,16 @@ class InferenceEffiSegNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.sigmoid(self.logits(x))
+
+
+def doubled(total: Tensor, level: int, upsampling: str) -> Tensor:
+    """The sum of the coarser levels at the resolution of a level, of which 0 is the finest: see `EffiSegNet`."""
+    return double_bilinear(total) if bilinear_to(level, upsampling) else double_nearest(total)
+
+
+def bilinear_to(level: int, upsampling: str) -> bool:
+    """Whether a student of that upsampling doubles bilinearly what it adds to a level."""
+    return upsampling == "bilinear" and level > 0
 
 
 def double_nearest(x: Tensor) -> Tensor:

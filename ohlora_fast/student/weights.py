@@ -90,8 +90,8 @@ def check_state(state: State, expected: State, what: str) -> None:
 def variant(state: State, metadata: Mapping[str, str] | None = None) -> dict[str, Any]:
     """`EffiSegNet`'s arguments for a state dict, from its names and shapes.
 
-    The head stride and the size leave no trace there: they come from the metadata, without which the reference
-    student's stride of 1 is taken for ``efficientnet-b0``, the default student's 2 for the Lite encoders, and 224.
+    The head stride, the size and the upsampling leave no trace there: they come from the metadata, without which the
+    reference student's stride of 1 is taken for ``efficientnet-b0``, 2 for the Lite encoders, 224, and ``nearest``.
     """
     encoder = "efficientnet-lite0"
     if any(name.startswith("encoder._blocks.0.0.") for name in state):
@@ -103,16 +103,21 @@ def variant(state: State, metadata: Mapping[str, str] | None = None) -> dict[str
     channels = state["conv6.weight"].shape[1] if "conv6.weight" in state and state["conv6.weight"].ndim == 4 else 64
     stride = (metadata or {}).get("head_stride", "1" if encoder == "efficientnet-b0" else "2")
     size = int((metadata or {}).get("size", SIZE))
-    return {"encoder": encoder, "head_stride": int(stride), "head_channels": int(channels), "size": size}
+    upsampling = (metadata or {}).get("upsampling", "nearest")
+    return {
+        "encoder": encoder, "head_stride": int(stride), "head_channels": int(channels), "size": size,
+        "upsampling": upsampling,
+    }  # fmt: skip
 
 
-def load_student(path: str | Path | None = None, size: int | None = None) -> EffiSegNet:
+def load_student(path: str | Path | None = None, size: int | None = None, upsampling: str | None = None) -> EffiSegNet:
     """Load a student from a checkpoint, or the bundled one, in float32 and evaluation mode.
 
     Args:
         path: ``.safetensors``, or a weights-only pickle (``.pth``, ``.pt``, ``.bin``, ``.ckpt``) such as the
             published Oh-LoRA v4 file; None for the bundled weights.
         size: of the student, in place of the one that it was trained for.
+        upsampling: likewise.
 
     Raises:
         InputError: the file cannot be read, or its names or shapes are not those of a student.
@@ -127,8 +132,9 @@ def load_student(path: str | Path | None = None, size: int | None = None) -> Eff
         raise InputError(f"checkpoint {source}: its head_stride is {metadata['head_stride']!r}, allowed are 1 and 2")
     if not metadata.get("size", "32").isdecimal():
         raise InputError(f"checkpoint {source}: its size is {metadata['size']!r}, allowed is a whole number")
+    changes = {name: value for name, value in (("size", size), ("upsampling", upsampling)) if value}
     try:
-        model = EffiSegNet(**variant(state, metadata) | ({"size": size} if size else {}))
+        model = EffiSegNet(**variant(state, metadata) | changes)
     except InputError as error:
         raise InputError(f"checkpoint {source}: {error}") from None
     check_state(state, model.state_dict(), str(source))
@@ -136,6 +142,11 @@ def load_student(path: str | Path | None = None, size: int | None = None) -> Eff
         {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
     )
     return model.eval()
+
+
+def untraced(model: EffiSegNet) -> tuple[int, int, str]:
+    """What of a student's variant leaves no trace in its state dict."""
+    return model.head_stride, model.size, model.upsampling
 
 
 def average_students(paths: Sequence[str | Path]) -> EffiSegNet:
@@ -153,9 +164,10 @@ def average_students(paths: Sequence[str | Path]) -> EffiSegNet:
     first = students[0].state_dict()
     for path, student in zip(paths, students, strict=True):
         check_state(student.state_dict(), first, f"{path}, beside {paths[0]}")
-        if (student.head_stride, student.size) != (students[0].head_stride, students[0].size):
+        if untraced(student) != untraced(students[0]):
             raise InputError(
-                f"checkpoint {path}: has another head stride or size than {paths[0]}; the variants must agree"
+                f"checkpoint {path}: has another head stride, size or upsampling than {paths[0]}; the variants must "
+                "agree"
             )
     states = [student.state_dict() for student in students]
     mean = {
@@ -184,7 +196,7 @@ def save_student(model: EffiSegNet, path: str | Path, half: bool = False, **note
     }
     settings = {
         "encoder": model.encoder_name, "head_stride": model.head_stride, "head_channels": model.head_channels,
-        "size": model.size,
+        "size": model.size, "upsampling": model.upsampling,
     }  # fmt: skip
     metadata = {name: str(value) for name, value in settings.items()} | notes
     with written_whole(path) as file:

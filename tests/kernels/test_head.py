@@ -19,7 +19,7 @@ from ohlora_fast.kernels.head import finish, ghost
 from ohlora_fast.kernels.lateral import block_size, lateral
 
 from ohlora_fast.ops.head_op import doubled_stencils, enlarged, head_torch, head_triton, pack_head, padded
-from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet, double_bilinear
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, UPSAMPLINGS, EffiSegNet, double_bilinear
 from ohlora_fast.student.rewrite import InferenceEffiSegNet, double_nearest
 from ohlora_fast.student.weights import load_student
 
@@ -63,7 +63,8 @@ def affine(x, norm):
     ],
 )
 @pytest.mark.parametrize("programs", [128, 1])
-def test_lateral(monkeypatch, shape, channels, width, coarsest, programs):
+@pytest.mark.parametrize("bilinear", [False, True])
+def test_lateral(monkeypatch, shape, channels, width, coarsest, programs, bilinear):
     """Also with as few programs as can be, so that small maps are done in the large blocks of large batches."""
     monkeypatch.setattr(lateral_file, "PROGRAMS", programs)
     count, height, rest = shape
@@ -73,10 +74,11 @@ def test_lateral(monkeypatch, shape, channels, width, coarsest, programs):
     coarser = None if coarsest else integers(4, count, height // 2, rest // 2, half)
     kernel = weight.view(3, 3, channels, width).permute(3, 2, 0, 1)
     expected = F.conv2d(F.relu(F.conv2d(feature, kernel, padding=1)), pointwise.T[:, :, None, None])
-    expected += bias[:, None, None] if coarser is None else double_nearest(planes(coarser))
+    double = double_bilinear if bilinear else double_nearest
+    expected += bias[:, None, None] if coarser is None else double(planes(coarser))
     packed = enlarged(weight, padded(channels), width).flatten(0, 1)
     for layout in (torch.channels_last, torch.contiguous_format):
-        got = lateral(*there(feature.contiguous(memory_format=layout), packed, pointwise, bias, coarser))
+        got = lateral(*there(feature.contiguous(memory_format=layout), packed, pointwise, bias, coarser), bilinear)
         assert torch.equal(planes(got).cpu(), expected)
 
 
@@ -120,13 +122,13 @@ def test_finish(shape, half, stride, seed):
     ("encoder", "channels"),
     [*((encoder, 64) for encoder in ENCODERS), ("efficientnet-lite0", 32), ("efficientnet-lite0", 6)],
 )
-@pytest.mark.parametrize("stride", HEAD_STRIDES)
-def test_head_equals_the_student(fill, wavy, encoder, stride, channels):
-    form = InferenceEffiSegNet(fill(EffiSegNet(encoder, stride, channels)))
+@pytest.mark.parametrize(("stride", "upsampling"), zip(HEAD_STRIDES, UPSAMPLINGS, strict=True))
+def test_head_equals_the_student(fill, wavy, encoder, stride, channels, upsampling):
+    form = InferenceEffiSegNet(fill(EffiSegNet(encoder, stride, channels, upsampling=upsampling)))
     with torch.inference_mode():
         features = form.encoder(wavy(1, 32, 3))
         expected = torch.sigmoid(form.head(features))
-        got = head_triton(there(*features), there(*pack_head(form, torch.float32)), stride)
+        got = head_triton(there(*features), there(*pack_head(form, torch.float32)), stride, upsampling)
     assert expected.std() > 0.01
     assert (got.cpu() - expected).abs().max() < 2e-5
 
@@ -140,7 +142,7 @@ def test_bundled_head_in_each_type(dtype, tolerance, stride):
     sizes = [(1, count, 16 >> level, 16 >> level) for level, count in enumerate(channels)]
     features = [6 * torch.randn(size, generator=generator).to(dtype) for size in sizes]
     weights = pack_head(InferenceEffiSegNet(load_student()), dtype)
-    expected = head_torch(features, weights, stride)
-    got = head_triton(there(*features), there(*weights), stride)
+    expected = head_torch(features, weights, stride, "bilinear")
+    got = head_triton(there(*features), there(*weights), stride, "bilinear")
     assert expected.std() > 0.1
     assert (got.cpu() - expected).abs().max() < tolerance

