@@ -28,7 +28,8 @@ class Settings:
             ``"scratch"``, or the path of a student's weights.
         encoder: see `EffiSegNet`; so are ``head_stride`` and ``head_channels``.
         size: side of the squares that the student takes and gives, a multiple of 32; None for the start's.
-        upsampling: the head's, see `EffiSegNet`; None for the start's, or bilinear if that has no head.
+        upsampling: the head's, see `EffiSegNet`; None for the start's, and for bilinear from ``imagenet`` or
+            ``scratch``.
         loss: one of `LOSSES`.
         dice_weight: of the Dice part of ``dice+bce``.
         teacher: paths of students' weights; the mean of their maps of each bent and recoloured photo and its mirror

@@ -26,7 +26,7 @@ def describe(
     >>> from ohlora_fast.student.weights import load_student
     >>> found = describe(load_student())
     >>> found["ohlora_fast.weights"], found["ohlora_fast.student"]
-    ('bundled', 'efficientnet-lite2-short, head stride 2, nearest')
+    ('bundled', 'efficientnet-lite2-short, head stride 2, bilinear')
     >>> "non-commercial research" in found["ohlora_fast.licence"]
     True
     """

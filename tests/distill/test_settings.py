@@ -2,8 +2,11 @@
 
 import pytest
 
+from ohlora_fast.distill.module import make_student
 from ohlora_fast.distill.settings import PRESETS, Settings, settings_from
 from ohlora_fast.errors import InputError
+from ohlora_fast.student.model import EffiSegNet
+from ohlora_fast.student.weights import save_student
 
 
 def test_the_recorded_recipe():
@@ -30,6 +33,7 @@ def test_options_change_a_preset():
         ({"schedule": "cosine"}, "schedule: got 'cosine'"),
         ({"precision": "int8"}, "precision: got 'int8'"),
         ({"augmentation": "wild"}, "augmentation: got 'wild', allowed are none, light, mild, strong"),
+        ({"upsampling": "cubic"}, "upsampling: got 'cubic', allowed are nearest, bilinear"),
         ({"epochs": 0}, "epochs: got 0"),
         ({"patience": -1}, "patience: got -1"),
         ({"minutes": -0.5}, "minutes: got -0.5"),
@@ -41,6 +45,25 @@ def test_options_change_a_preset():
 def test_what_is_not_allowed_is_named(wrong, message):
     with pytest.raises(InputError, match=message):
         Settings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"start": "FILE"}, "nearest"),
+        ({"start": "FILE", "upsampling": "bilinear"}, "bilinear"),
+        ({"start": "scratch"}, "bilinear"),
+        ({"start": "scratch", "upsampling": "nearest"}, "nearest"),
+    ],
+)
+def test_upsampling_is_the_starts_unless_asked_for(tmp_path, changes, expected):
+    save_student(EffiSegNet(head_channels=8), tmp_path / "start.safetensors")
+    changes |= {"start": changes["start"].replace("FILE", str(tmp_path / "start.safetensors"))}
+    assert make_student(Settings(head_channels=8, **changes)).upsampling == expected
+
+
+def test_the_recorded_student_repeats_values():
+    assert make_student(PRESETS["ohlora-v4"]).upsampling == "nearest"
 
 
 def test_unknown_names_are_refused():

@@ -90,7 +90,7 @@ def test_sizes_that_do_not_fit_are_refused(small, tmp_path):
         EffiSegNet(size=100)
     other = tmp_path / "other.safetensors"
     save_student(load_student(), other)
-    with pytest.raises(InputError, match="other head stride or size than"):
+    with pytest.raises(InputError, match="other head stride, size or upsampling than"):
         average_students([small, other])
     save_student(load_student(), other, size="large")
     with pytest.raises(InputError, match="its size is 'large', allowed is a whole number"):
