@@ -44,9 +44,9 @@ def farther(at, size):
 
 
 @triton.jit
-def cells(map, y, x, width, inside, half, HALF: tl.constexpr):
-    """The channels of a map's cells as float32."""
-    at = map + (y * width + x).to(tl.int64)[:, None] * HALF + half[None, :]
+def cells(sums, y, x, width, inside, half, HALF: tl.constexpr):
+    """The channels of a level's sums at y, x, as float32."""
+    at = sums + (y * width + x).to(tl.int64)[:, None] * HALF + half[None, :]
     return tl.load(at, mask=inside[:, None], other=0.0).to(tl.float32)
 
 
@@ -163,7 +163,7 @@ def forms() -> list[Form]:
                 step = block_k(padded, itemsize)
                 block = block_size(count * size * size, 64, step, itemsize)
                 name = f"head: lateral of {channels} channels, blocks of {block}, {kind}"
-                for bilinear in (False, True)[: 1 + (size in (14, 28, 56))]:  # the levels that are given such sums
+                for bilinear in (False, True) if size in (14, 28, 56) else (False,):  # levels that bilinear sums reach
                     constants = {
                         "CHANNELS": channels, "PADDED": padded, "WIDTH": 64, "HALF": 32, "COARSEST": size == 7,
                         "BILINEAR": bilinear, "BLOCK": block, "BLOCK_K": step, "UPCAST": False,
