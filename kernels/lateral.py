@@ -44,9 +44,8 @@ def farther(at, size):
 
 
 @triton.jit
-def cells(sums, y, x, width, inside, half, HALF: tl.constexpr):
-    """The channels of a level's sums at y, x, as float32."""
-    at = sums + (y * width + x).to(tl.int64)[:, None] * HALF + half[None, :]
+def cells(at, inside):
+    """The float32 numbers at these places, those of pixels that are inside."""
     return tl.load(at, mask=inside[:, None], other=0.0).to(tl.float32)
 
 
@@ -83,17 +82,15 @@ def lateral_kernel(
     if COARSEST:
         total += tl.load(bias + half)[None, :]
     else:
-        near_y = row // height * (height // 2) + y // 2  # counting the rows of all samples
-        near_x = x // 2
+        above = (row // height * (height // 2) + y // 2) * (width // 2) + x // 2
+        at = coarser + above.to(tl.int64)[:, None] * HALF + half[None, :]
         if BILINEAR:
-            far_y = row // height * (height // 2) + farther(y, height // 2)
-            far_x = farther(x, width // 2)
-            total += 0.5625 * cells(coarser, near_y, near_x, width // 2, inside, half, HALF)
-            total += 0.1875 * cells(coarser, near_y, far_x, width // 2, inside, half, HALF)
-            total += 0.1875 * cells(coarser, far_y, near_x, width // 2, inside, half, HALF)
-            total += 0.0625 * cells(coarser, far_y, far_x, width // 2, inside, half, HALF)
+            across = ((farther(x, width // 2) - x // 2) * HALF)[:, None]
+            down = ((farther(y, height // 2) - y // 2) * (width // 2) * HALF)[:, None]
+            nearer = 0.75 * cells(at, inside) + 0.25 * cells(at + across, inside)
+            total += 0.75 * nearer + 0.25 * (0.75 * cells(at + down, inside) + 0.25 * cells(at + down + across, inside))
         else:
-            total += cells(coarser, near_y, near_x, width // 2, inside, half, HALF)
+            total += cells(at, inside)
     tl.store(out + pixel.to(tl.int64)[:, None] * HALF + half[None, :], total, mask=inside[:, None])
 
 
