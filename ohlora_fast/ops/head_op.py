@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.model import double_bilinear
-from ohlora_fast.student.rewrite import InferenceEffiSegNet, bilinear_to, double_nearest, doubled
+from ohlora_fast.student.rewrite import InferenceEffiSegNet, bilinear_to, double_nearest, summed
 
 LARGEST_HEAD = 128
 """Channels of the widest head that Triton runs: in float32, wider ones would spill registers by the kilobyte."""
@@ -160,9 +160,8 @@ def head_torch(
         F.conv2d(F.relu(F.conv2d(feature.float(), lateral, padding=1)), pointwise.T[:, :, None, None])
         for feature, lateral, pointwise in zip(features, level_weights(features, packed), packed.pointwise, strict=True)
     ]
-    total = maps[-1] + packed.bias1[:, None, None]
-    for level in reversed(range(len(maps) - 1)):
-        total = maps[level] + doubled(total, level, upsampling)
+    maps[-1] += packed.bias1[:, None, None]
+    total = summed(maps, upsampling)
 
     def affine(x: Tensor, norm: Tensor) -> Tensor:
         return x * norm[0, :, None, None] + norm[1, :, None, None]
@@ -204,9 +203,9 @@ def head_triton(
     packed = HeadWeights(*weights)
     levels = packed.laterals.split([9 * padded(feature.shape[1]) for feature in features])
     total: Tensor | None = None
-    for level in reversed(range(len(features))):
-        matrices = levels[level], packed.pointwise[level], packed.bias1
-        total = lateral(features[level], *matrices, total, bilinear_to(level, upsampling))
+    parts = list(zip(features, levels, packed.pointwise, strict=True))
+    for level in reversed(range(len(parts))):
+        total = lateral(*parts[level], packed.bias1, total, bilinear_to(level, upsampling))
     assert total is not None
     stencils = packed.phases1 if head_stride == 1 else packed.depthwise1
     p2 = ghost(total, packed.norm1, stencils, packed.mix2, packed.bias2, packed.norm2, head_stride)

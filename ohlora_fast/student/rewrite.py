@@ -93,10 +93,7 @@ class InferenceEffiSegNet(nn.Module):
             pointwise(F.relu(lateral(feature)))
             for feature, lateral, pointwise in zip(features, self.laterals, self.pointwise, strict=True)
         ]
-        total = maps[-1]
-        for level in reversed(range(len(maps) - 1)):
-            total = maps[level] + doubled(total, level, self.upsampling)
-        return total
+        return summed(maps, self.upsampling)
 
     def readout(self, sums: Tensor) -> Tensor:
         """Hair logits (N, 1, 2h, 2w) from the sums."""
@@ -112,13 +109,17 @@ class InferenceEffiSegNet(nn.Module):
         return torch.sigmoid(self.logits(x))
 
 
-def doubled(total: Tensor, level: int, upsampling: str) -> Tensor:
-    """The sum of the coarser levels at the resolution of a level, of which 0 is the finest: see `EffiSegNet`."""
-    return double_bilinear(total) if bilinear_to(level, upsampling) else double_nearest(total)
+def summed(maps: Sequence[Tensor], upsampling: str) -> Tensor:
+    """The sum of the levels' maps, finest first, at the finest one's resolution, from coarse to fine, doubling."""
+    total = maps[-1]
+    for level in reversed(range(len(maps) - 1)):
+        double = double_bilinear if bilinear_to(level, upsampling) else double_nearest
+        total = maps[level] + double(total)
+    return total
 
 
 def bilinear_to(level: int, upsampling: str) -> bool:
-    """Whether a student of that upsampling doubles bilinearly what it adds to a level."""
+    """Whether a student of that upsampling doubles bilinearly what it adds to a level, of which 0 is the finest."""
     return upsampling == "bilinear" and level > 0
 
 

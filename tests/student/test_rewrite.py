@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 
-from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, UPSAMPLINGS, EffiSegNet
+from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, EffiSegNet
 from ohlora_fast.student.rewrite import FrozenNorms, InferenceEffiSegNet, norm_affine, with_binary_norms
 from ohlora_fast.student.weights import load_student
 
@@ -68,7 +68,7 @@ def test_rewriting_leaves_the_model_as_it_was(fill):
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize(("stride", "upsampling"), zip(HEAD_STRIDES, UPSAMPLINGS, strict=True))
+@pytest.mark.parametrize(("stride", "upsampling"), [(1, "nearest"), (2, "nearest"), (2, "bilinear")])
 def test_frozen_norms_have_the_gradients_of_the_training_form(fill, wavy, encoder, stride, upsampling):
     """With batch norms in evaluation mode, and stochastic depth off, both are the same function of the parameters."""
     model, x = fill(EffiSegNet(encoder, stride, 8, upsampling=upsampling)).double(), wavy(1, 224, 6).double()

@@ -8,13 +8,13 @@ import torch
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.student import bundled
-from ohlora_fast.student.model import ENCODERS, HEAD_STRIDES, UPSAMPLINGS, EffiSegNet
+from ohlora_fast.student.model import ENCODERS, EffiSegNet
 from ohlora_fast.student.rewrite import InferenceEffiSegNet
 from ohlora_fast.student.weights import average_students, load_student, read_state, save_student, start_encoder
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
-@pytest.mark.parametrize(("stride", "upsampling"), zip(HEAD_STRIDES, UPSAMPLINGS, strict=True))
+@pytest.mark.parametrize(("stride", "upsampling"), [(1, "nearest"), (2, "nearest"), (2, "bilinear")])
 def test_safetensors_come_back_as_they_went(tmp_path, encoder, stride, upsampling):
     model = EffiSegNet(encoder, stride, head_channels=32, upsampling=upsampling).eval()
     save_student(model, tmp_path / "student.safetensors")
