@@ -154,7 +154,11 @@ if __name__ == "__main__":
             "ohlora_fast.benchmarks": "benchmarks",
             "ohlora_fast.benchmarks.gpu": "benchmarks/gpu",
         },
-        package_data={"ohlora_fast": ["py.typed"], "ohlora_fast.student": ["bundled/*"]},
+        package_data={
+            "ohlora_fast": ["py.typed"],
+            "ohlora_fast.heads": ["bundled/*"],
+            "ohlora_fast.student": ["bundled/*"],
+        },
         ext_modules=[Extension("ohlora_fast._core", sources=[])],
         cmdclass={"build_ext": CMakeBuild},
         setup_requires=[] if has_cmake() else ["cmake>=3.18"],

@@ -56,31 +56,16 @@ class OnnxEngine:
     device = "cpu"
 
     def __init__(self, model: str | Path | bytes | None = None, threads: int | None = None, name: str = "onnx") -> None:
-        import onnxruntime
-
         self.name = name
         if isinstance(model, bytes):
             graph, what = model, "the ONNX graph"
         else:
             path = bundled("default.onnx") if model is None else Path(model)
             what = f"checkpoint {path}"
-            try:
-                graph = path.read_bytes()
-            except OSError as error:
-                raise InputError(f"{what}: cannot be read ({error.strerror})") from None
+            graph = read_graph(path, what)
         graph, self.readout = without_readout(graph)
         self.threads = threads or usable_cores()
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that still spin after a run slow the ombre that follows by 40 % (1.31 against 0.95 ms at 1024²);
-        # threads that never spin slow the student by 25 % (11.0 against 8.7 ms).
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        try:
-            self.session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's exceptions have no common public base
-            raise InputError(f"{what}: not a readable ONNX file ({str(error).splitlines()[0]})") from None
+        self.session = session_of(graph, threads, what)
         (*inputs,), (*outputs,) = self.session.get_inputs(), self.session.get_outputs()
         shape = inputs[0].shape[1:] if len(inputs) == 1 and inputs[0].type == "tensor(uint8)" else []
         if len(shape) != 3 or not isinstance(shape[0], int) or shape != [shape[0], shape[0], 3]:
@@ -95,6 +80,39 @@ class OnnxEngine:
         if self.readout is not None:
             return self.readout(found, self.threads)
         return np.minimum(found, 1, out=found)  # ONNX Runtime's sigmoid gives 1.0000001 on some processors
+
+
+def read_graph(path: Path, what: str) -> bytes:
+    """The bytes of a file that messages call ``what``.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{what}: cannot be read ({error.strerror})") from None
+
+
+def session_of(graph: bytes, threads: int | None, what: str) -> Any:
+    """An ONNX Runtime session on the CPU, whose threads do not spin after a run; ``what`` names it in messages.
+
+    Raises:
+        InputError: the graph cannot be read.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Threads that still spin after a run slow the ombre that follows by 40 % (1.31 against 0.95 ms at 1024²);
+    # threads that never spin slow the student by 25 % (11.0 against 8.7 ms).
+    options.add_session_config_entry("session.force_spinning_stop", "1")
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's exceptions have no common public base
+        raise InputError(f"{what}: not a readable ONNX file ({str(error).splitlines()[0]})") from None
 
 
 def without_readout(graph: bytes) -> tuple[bytes, Readout | None]:

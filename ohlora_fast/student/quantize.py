@@ -13,7 +13,7 @@ import io
 import logging
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ BATCH = 10
 Array = np.ndarray[Any, Any]
 
 
-def quantized(graph: bytes, photos: Iterable[Array], corrected: bool = True) -> bytes:
+def quantized(
+    graph: bytes, photos: Iterable[Array], corrected: bool = True, floats: Callable[[Any], list[str]] | None = None
+) -> bytes:
     """Turn a graph of `export_onnx` into one whose convolutions multiply 8-bit integers.
 
     Weights are scaled a channel each, activations by the values that the photos give. The readout stays in float32: it
@@ -43,19 +45,20 @@ def quantized(graph: bytes, photos: Iterable[Array], corrected: bool = True) -> 
         graph: what `export_onnx` returned.
         photos: uint8 (size, size, 3), squashed as for the student, of the kind that it will see.
         corrected: whether the biases are.
+        floats: names the nodes of a ``onnx.GraphProto`` that stay in float32; None: the readout's.
 
     Raises:
         InputError: the ``onnx`` package is not installed.
     """
     shown = list(photos)
-    small = scaled(graph, shown)
+    small = scaled(graph, shown, floats or readout_nodes)
     if corrected:
-        correct_biases(small, graph, shown)
+        correct_biases(small, graph, shown, floats or readout_nodes)
     result: bytes = small.SerializeToString()
     return result
 
 
-def scaled(graph: bytes, photos: Sequence[Array]) -> Any:
+def scaled(graph: bytes, photos: Sequence[Array], floats: Callable[[Any], list[str]]) -> Any:
     """Quantise a graph by the values that photos give; an ``onnx.ModelProto``."""
     onnx = require_onnx()
     from onnxruntime import quantization
@@ -75,7 +78,7 @@ def scaled(graph: bytes, photos: Sequence[Array]) -> Any:
             quantization.quantize_static(
                 model, path, Photos(), quant_format=quantization.QuantFormat.QDQ, per_channel=True,
                 activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
-                nodes_to_exclude=readout_nodes(model.graph), calibrate_method=method, extra_options=options,
+                nodes_to_exclude=floats(model.graph), calibrate_method=method, extra_options=options,
             )  # fmt: skip
             return onnx.load(path)
 
@@ -97,19 +100,20 @@ def _quiet() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def correct_biases(small: Any, graph: bytes, photos: Sequence[Array]) -> None:
+def correct_biases(small: Any, graph: bytes, photos: Sequence[Array], floats: Callable[[Any], list[str]]) -> None:
     """Move the biases of quantised convolutions so that their channels have the float graph's means.
 
     Args:
         small: the quantised ``onnx.ModelProto``. It is changed.
         graph: the float graph, whose nodes have the same names.
         photos: uint8 (size, size, 3).
+        floats: names the nodes that stayed in float32.
     """
     onnx = require_onnx()
     from tqdm import tqdm
 
     large = onnx.load_from_string(graph)
-    excluded = readout_nodes(large.graph)
+    excluded = floats(large.graph)
     outputs = {node.name: node.output[0] for node in large.graph.node}
     weights = {tensor.name: tensor for tensor in small.graph.initializer}
     writers = {output: node for node in small.graph.node for output in node.output}

