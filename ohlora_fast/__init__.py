@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import InputError
     from .functional import dye, segment
+    from .heads.boxes import Heads, head_boxes
+    from .heads.hair import Hair
     from .natural import NaturalDye
     from .ombre import Ombre, apply_ombre
     from .student.model import EffiSegNet
@@ -20,17 +22,21 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "EffiSegNet", "HairStylist", "InputError", "NaturalDye", "Ombre", "__version__", "apply_ombre", "dye", "segment",
+    "EffiSegNet", "Hair", "HairStylist", "Heads", "InputError", "NaturalDye", "Ombre", "__version__", "apply_ombre",
+    "dye", "head_boxes", "segment",
 ]  # fmt: skip
 
 _HOME = {
     "EffiSegNet": ".student.model",
+    "Hair": ".heads.hair",
     "HairStylist": ".stylist",
+    "Heads": ".heads.boxes",
     "InputError": ".errors",
     "NaturalDye": ".natural",
     "Ombre": ".ombre",
     "apply_ombre": ".ombre",
     "dye": ".functional",
+    "head_boxes": ".heads.boxes",
     "segment": ".functional",
 }
 

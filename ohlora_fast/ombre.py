@@ -39,6 +39,9 @@ __all__ = ["Ombre", "apply_ombre", "available_backends", "has_hair"]
 
 Image = TypeVar("Image")
 
+NAMES = ("color", "ombre_height", "ombre_grad_height")
+"""The settings of an ombre."""
+
 
 @dataclass(frozen=True)
 class Ombre:
@@ -62,7 +65,7 @@ class Ombre:
     ombre_grad_height: float = 0.5
 
     def __post_init__(self) -> None:
-        for name in ("color", "ombre_height", "ombre_grad_height"):
+        for name in NAMES:
             as_number(name, getattr(self, name))
 
     def apply(

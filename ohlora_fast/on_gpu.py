@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ohlora_fast.ops.overlap import overlapped
@@ -28,6 +29,26 @@ def form_of(work: Work, refine: bool) -> Form:
     from ohlora_fast.kernels.refine import refined
 
     return lambda photos, maps, settings: form(photos, refined(photos, maps), settings)
+
+
+def dye_photos(engine: Any, photos: Any, work: Work, refine: bool) -> tuple[Any, list[int]]:
+    """Find the hair of a checked batch, arrays or tensors on the engine's GPU, and dye it.
+
+    Args:
+        engine: the engine.
+        photos: as of `dye_tensors` or `dye_arrays`.
+        work: the way of dyeing.
+        refine: whether maps are refined before it.
+
+    Returns:
+        The dyed photos, and which of them have no row of hair.
+    """
+    form, packed = form_of(work, refine), torch.from_numpy(work.packed()).to(engine.device)
+    if isinstance(photos, np.ndarray):
+        dyed, found = dye_arrays(engine, photos, form, packed)
+        return dyed, np.flatnonzero(~found).tolist()
+    of_tensors, hair = dye_tensors(engine, photos, form, packed)
+    return of_tensors, np.flatnonzero(~hair.cpu().numpy()).tolist()
 
 
 def dye_tensors(engine: CudaEngine, photos: Tensor, form: Form, settings: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
+import threading
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, Union, overload
 
 import numpy as np
 
-from ohlora_fast.arguments import as_batch, check_threads
-from ohlora_fast.errors import InputError, NoHairWarning
+from ohlora_fast.arguments import check_threads
+from ohlora_fast.errors import InputError
+from ohlora_fast.heads.boxes import Heads, HeadsArgument, as_choice
+from ohlora_fast.heads.dyeing import dye_photo
+from ohlora_fast.heads.hair import Hair, full_size
+from ohlora_fast.heads.look import Plan, hair_of_heads, plan_photo
+from ohlora_fast.heads.settings import is_several, of_heads, of_photos
 from ohlora_fast.ombre import Ombre, apply_ombre, checked, has_hair, make_work
-from ohlora_fast.ops.ombre_op import is_tensor
+from ohlora_fast.photos import (
+    as_bytes,
+    as_tensor,
+    check_hairs,
+    heads_of_photos,
+    open_photos,
+    resize_tensor,
+    size_of,
+    stacked,
+    warn_no_hair,
+)
 from ohlora_fast.refine import refine_map
-from ohlora_fast.student.engines import TorchEngine, make_engine
-from ohlora_fast.student.preprocess import squash, unsquash
+from ohlora_fast.student.engines import make_engine
+from ohlora_fast.student.maps import Student
 
 if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
+    from ohlora_fast.heads.finder import HeadFinder
     from ohlora_fast.natural import NaturalDye
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Source: TypeAlias = Union[Array, "Image.Image", str, Path]
 Photo: TypeAlias = Union[Source, "Tensor"]
 Photos: TypeAlias = list[Any] | tuple[Any, ...]
-Parameter: TypeAlias = float | Sequence[float] | Array
-
-NAMES = tuple(setting.name for setting in fields(Ombre))
-
-CHUNK = 16
-"""Photos that go through the student at once. Larger batches take more memory and are no quicker on a CPU."""
+Parameter: TypeAlias = float | Sequence[Any] | Array
+Method: TypeAlias = Union[str, "NaturalDye", Sequence[Any]]
 
 
 class HairStylist:
@@ -68,15 +80,89 @@ class HairStylist:
         check_threads(threads)
         self.threads = threads
         self.engine = make_engine(checkpoint, engine, device, threads)
+        self.student = Student(self.engine, threads)
+        self._finder: HeadFinder | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def finder(self) -> HeadFinder:
+        """The head finder, loaded when it is first needed."""
+        with self._lock:
+            if self._finder is None:
+                from ohlora_fast.heads.finder import HeadFinder
+
+                self._finder = HeadFinder(threads=self.threads)
+            return self._finder
 
     @overload
-    def segment(self, image: Source, *, refine: bool = ..., tiles: bool = ...) -> Array: ...
+    def find_heads(self, image: Source | Tensor) -> Heads: ...
     @overload
-    def segment(self, image: Tensor, *, refine: bool = ..., tiles: bool = ...) -> Tensor: ...
+    def find_heads(self, image: Photos) -> list[Any]: ...
+    def find_heads(self, image: Any) -> Any:
+        """Find the heads.
+
+        Args:
+            image: one photo or several, as in `segment`.
+
+        Returns:
+            :class:`ohlora_fast.Heads` for one photo: ``boxes``, float32 (K, 4), x0 y0 x1 y1 in pixels of the upright
+            photo, around each head with its hair, and ``scores``, float32 (K,), from left to right. A list of these
+            for a batch or a list.
+
+        Raises:
+            InputError: a photo cannot be read or has another dtype or shape.
+
+        >>> import numpy as np
+        >>> HairStylist().find_heads(np.full((60, 40, 3), 128, np.uint8)).boxes.shape
+        (0, 4)
+        """
+        if isinstance(image, list | tuple):
+            return [self.find_heads(photo) for photo in image]
+        photos, single = open_photos(image)
+        found = [self._look(photo) for photo in photos]
+        return found[0] if single else found
+
+    def find_hair(self, image: Any, *, heads: Any = "auto", refine: bool = False) -> Any:
+        """Find the hair, head by head, once for all that is made of it: `dye_by_map` takes it.
+
+        Args:
+            image: one photo or several, as in `segment`.
+            heads, refine: as in `segment`; where one head fills the photo, its map stays the student's own.
+
+        Returns:
+            :class:`ohlora_fast.Hair` for one photo, a list of these for a batch or a list.
+
+        Raises:
+            InputError: as in `segment`.
+
+        >>> import numpy as np
+        >>> stylist, photo = HairStylist(), np.full((60, 40, 3), 128, np.uint8)
+        >>> hair = stylist.find_hair(photo, heads=[[5, 5, 15, 20], [25, 5, 35, 20]])
+        >>> len(hair), hair.prob.shape, hair.owner.shape
+        (2, (60, 40), (60, 40))
+        """
+        if isinstance(image, list | tuple):
+            choices = heads_of_photos(heads, len(image))
+            return [
+                self.find_hair(photo, heads=each, refine=refine) for photo, each in zip(image, choices, strict=True)
+            ]
+        photos, single = open_photos(image)
+        hairs = self._hairs(photos, self._plans(photos, single, heads), refine)
+        return hairs[0] if single else hairs
+
     @overload
-    def segment(self, image: Photos, *, refine: bool = ..., tiles: bool = ...) -> list[Any]: ...
-    def segment(self, image: Any, *, refine: bool = False, tiles: bool = False) -> Any:
+    def segment(self, image: Source, *, refine: bool = ..., tiles: bool = ..., heads: HeadsArgument = ...) -> Array: ...
+    @overload
+    def segment(
+        self, image: Tensor, *, refine: bool = ..., tiles: bool = ..., heads: HeadsArgument = ...
+    ) -> Tensor: ...
+    @overload
+    def segment(self, image: Photos, *, refine: bool = ..., tiles: bool = ..., heads: Any = ...) -> list[Any]: ...
+    def segment(self, image: Any, *, refine: bool = False, tiles: bool = False, heads: Any = "auto") -> Any:
         """Find the hair.
+
+        Heads are found first. One that fills the photo is segmented in the whole photo, each other one in a crop of its
+        own; where nobody is, nothing is hair.
 
         Args:
             image: one photo or several. A NumPy array is uint8 RGB or RGBA, (H, W, C) or (N, H, W, C); a PyTorch
@@ -84,21 +170,27 @@ class HairStylist:
                 read with its EXIF orientation applied; a list holds photos of any of these kinds and sizes.
             refine: take what is finer than the student's map from the photo's colours, see
                 :func:`ohlora_fast.refine.refine_map`; else the map is resized bicubically and clipped.
-            tiles: look again at heads that are small in the photo: each patch of hair is cut out with its surroundings
-                and segmented anew, at most 8 of them. A photo without one, or all head, is as without.
+            tiles: has no effect any more: small heads are always looked at in crops of their own.
+            heads: whose hair. ``"auto"``: that of all heads that are found; ``"whole"``: the student's map of the whole
+                photo, whoever is in it; indices of `find_heads`, which pick some after all have divided the pixels; or
+                boxes, (K, 4), x0 y0 x1 y1 in pixels of the upright photo, each around a head with its hair
+                (:func:`ohlora_fast.head_boxes` makes them from boxes of faces). For several photos one string, or a
+                list with an entry a photo.
 
         Returns:
             Hair probabilities, float32 in [0, 1]: (H, W) for one photo, (N, H, W) for a batch, a list for a list;
             tensors for tensors, on their device.
 
         Raises:
-            InputError: a photo cannot be read or has another dtype or shape.
+            InputError: a photo cannot be read or has another dtype or shape; or `heads` is none of these.
         """
         if isinstance(image, list | tuple):
-            return [self.segment(photo, refine=refine, tiles=tiles) for photo in image]
+            choices = heads_of_photos(heads, len(image))
+            return [self.segment(photo, refine=refine, heads=each) for photo, each in zip(image, choices, strict=True)]
         photos, single = open_photos(image)
-        prob = self._prob(photos, refine, tiles)
-        return prob[0] if single else prob
+        hairs = self._hairs(photos, self._plans(photos, single, heads), refine)
+        probs = [self._full(photo, hair, refine) for photo, hair in zip(photos, hairs, strict=True)]
+        return probs[0] if single else stacked(probs)
 
     @overload
     def segment_map(self, image: Source) -> Array: ...
@@ -107,30 +199,30 @@ class HairStylist:
     @overload
     def segment_map(self, image: Photos) -> list[Any]: ...
     def segment_map(self, image: Any) -> Any:
-        """As `segment`, but the student's own map: (h, w) for one photo, (N, h, w) for a batch.
+        """The student's own map of the whole photo, whoever is in it: (h, w) for one photo, (N, h, w) for a batch.
 
         The bundled student's maps are 224×224.
         """
         if isinstance(image, list | tuple):
             return [self.segment_map(photo) for photo in image]
         photos, single = open_photos(image)
-        maps = self._maps(photos)
+        maps = self.student.maps(photos)
         return maps[0] if single else maps
 
     @overload
     def dye(
         self, image: Source, color: Parameter = ..., ombre_height: Parameter = ..., ombre_grad_height: Parameter = ...,
-        *, method: str | NaturalDye = ..., refine: bool = ..., tiles: bool = ...,
+        *, method: Method = ..., refine: bool = ..., tiles: bool = ..., heads: Any = ...,
     ) -> Array: ...  # fmt: skip
     @overload
     def dye(
         self, image: Tensor, color: Parameter = ..., ombre_height: Parameter = ..., ombre_grad_height: Parameter = ...,
-        *, method: str | NaturalDye = ..., refine: bool = ..., tiles: bool = ...,
+        *, method: Method = ..., refine: bool = ..., tiles: bool = ..., heads: Any = ...,
     ) -> Tensor: ...  # fmt: skip
     @overload
     def dye(
         self, image: Photos, color: Parameter = ..., ombre_height: Parameter = ..., ombre_grad_height: Parameter = ...,
-        *, method: str | NaturalDye = ..., refine: bool = ..., tiles: bool = ...,
+        *, method: Method = ..., refine: bool = ..., tiles: bool = ..., heads: Any = ...,
     ) -> list[Any]: ...  # fmt: skip
     def dye(
         self,
@@ -139,78 +231,88 @@ class HairStylist:
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
         *,
-        method: str | NaturalDye = "seed",
+        method: Method = "seed",
         refine: bool = False,
         tiles: bool = False,
+        heads: Any = "auto",
     ) -> Any:
-        """Find the hair and dye it with a gradient.
+        """Find the hair and dye it with a gradient, each head's in its own rows.
 
         Args:
             image: one photo or several, as in `segment`.
             color: hue in [0, 1]: 0 red, 0.1 orange, 0.5 sky blue, 0.9 pink, 1 red again.
             ombre_height: which part of the hair's height is dyed, from below, in [0, 1].
             ombre_grad_height: which part of that is the gradient, in [0, 1].
-                The three are numbers, or one a photo where there are several.
             method: "seed", the ombre's formula; "natural", which keeps strands and highlights; or a
                 :class:`ohlora_fast.NaturalDye`: natural with colours, lift and other settings of its own.
-            refine, tiles: as in `segment`.
+                The four are one for all, or several: for one photo one a head, from left to right or in the order of
+                `heads`; for several photos one a photo, each again one for all of its heads or one a head.
+            refine, tiles, heads: as in `segment`.
 
         Returns:
             The dyed photos, in the form they came: arrays and tensors keep dtype and shape; paths and PIL images come
             back as (H, W, C) arrays. A photo in which no hair row is found comes back unchanged.
 
         Raises:
-            InputError: a photo cannot be read or has another dtype or shape, or a parameter is outside its range.
+            InputError: a photo cannot be read or has another dtype or shape, a parameter is outside its range, there
+                are not as many as heads or photos, or `heads` is none of what `segment` takes.
 
         Warns:
             NoHairWarning: a photo has no row of hair.
 
         >>> import numpy as np, warnings
+        >>> from ohlora_fast.errors import NoHairWarning
         >>> with warnings.catch_warnings():
         ...     warnings.simplefilter("ignore", NoHairWarning)
         ...     HairStylist().dye(np.zeros((60, 40, 3), np.uint8), color=0.9).shape
         (60, 40, 3)
         """
-        parameters = (color, ombre_height, ombre_grad_height)
+        settings = color, ombre_height, ombre_grad_height, method
         if isinstance(image, list | tuple):
-            each = [one_a_photo(name, value, len(image)) for name, value in zip(NAMES, parameters, strict=True)]
+            each = of_photos(settings, len(image))
+            choices = heads_of_photos(heads, len(image))
             done = [
-                self.try_dye(photo, chosen, method, refine, tiles) for photo, *chosen in zip(image, *each, strict=True)
+                self.try_dye(photo, one[:3], one[3], refine, heads=choice)
+                for photo, one, choice in zip(image, each, choices, strict=True)
             ]
-            warn_bald([index for index, (_, bald) in enumerate(done) if bald])
+            warn_no_hair([index for index, (_, without) in enumerate(done) if without])
             return [dyed for dyed, _ in done]
-        dyed, bald = self.try_dye(image, parameters, method, refine, tiles)
-        warn_bald(bald, single=dyed.ndim == 3)
+        dyed, without = self.try_dye(image, settings[:3], method, refine, heads=heads)
+        warn_no_hair(without, single=dyed.ndim == 3)
         return dyed
 
     def try_dye(
-        self,
-        image: Any,
-        parameters: Sequence[Any],
-        method: str | NaturalDye = "seed",
-        refine: bool = False,
-        tiles: bool = False,
+        self, image: Any, parameters: Sequence[Any], method: Method = "seed", refine: bool = False, heads: Any = "auto"
     ) -> tuple[Any, list[int]]:
         """Dye one photo or batch; also tell which of its photos have no hair row, and so stay as they are."""
         photos, single = open_photos(image)
-        if tiles:
-            maps = self._prob(photos, refine, tiles)
-            dyed, bald = self._dye_by_maps(photos, maps, parameters, method)
-        elif self._runs_on_gpu(photos):
-            dyed, bald = self._dye_on_gpu(photos, parameters, method, refine)
+        settings = (*parameters, method)
+        each = [settings] if single else of_photos(settings, len(photos))
+        plans = self._plans(photos, single, heads)
+        alike: Any = None if is_several(method) or any(is_several(value) for one in each for value in one) else method
+        if alike is not None and all(plan.whole for plan in plans):  # portraits: all at once
+            color, height, grad_height, _ = map(list, zip(*each, strict=True))
+            if self.student.runs_on_gpu(photos):
+                from ohlora_fast.on_gpu import dye_photos
+
+                work = make_work(alike, checked(color, height, grad_height, len(photos)), refine)
+                dyed, without = dye_photos(self.engine, photos, work, refine and alike != "seed")
+            else:
+                maps, ombre = self.student.maps(photos), (color, height, grad_height)
+                dyed, without = self._dye_by_maps(photos, maps, ombre, alike, refine)
         else:
-            dyed, bald = self._dye_by_maps(photos, self._maps(photos), parameters, method, refine)
-        return (dyed[0] if single else dyed), bald
+            dyed, without = self._dye_by_hairs(photos, self._hairs(photos, plans, refine), each, refine)
+        return (dyed[0] if single else dyed), without
 
     @overload
     def dye_by_map(
         self, image: Source, prob: Any, color: Parameter = ..., ombre_height: Parameter = ...,
-        ombre_grad_height: Parameter = ..., *, method: str | NaturalDye = ..., refine: bool = ...,
+        ombre_grad_height: Parameter = ..., *, method: Method = ..., refine: bool = ...,
     ) -> Array: ...  # fmt: skip
     @overload
     def dye_by_map(
         self, image: Tensor, prob: Any, color: Parameter = ..., ombre_height: Parameter = ...,
-        ombre_grad_height: Parameter = ..., *, method: str | NaturalDye = ..., refine: bool = ...,
+        ombre_grad_height: Parameter = ..., *, method: Method = ..., refine: bool = ...,
     ) -> Tensor: ...  # fmt: skip
     def dye_by_map(
         self,
@@ -220,10 +322,15 @@ class HairStylist:
         ombre_height: Parameter = Ombre.ombre_height,
         ombre_grad_height: Parameter = Ombre.ombre_grad_height,
         *,
-        method: str | NaturalDye = "seed",
+        method: Method = "seed",
         refine: bool = False,
     ) -> Any:
-        """As `dye`, of one photo or batch whose maps `segment_map` has given: the student runs once for both.
+        """As `dye`, of one photo or batch whose hair was found before: one look serves for both.
+
+        Args:
+            prob: what `find_hair` gave, :class:`ohlora_fast.Hair` or for a batch a list of these; or maps, as
+                `segment_map` and `segment` give them, by which each photo is dyed as one head.
+            image, color, ombre_height, ombre_grad_height, method, refine: as in `dye`.
 
         >>> import numpy as np
         >>> stylist, photo = HairStylist(), np.random.default_rng(0).integers(0, 256, (90, 80, 3), np.uint8)
@@ -232,9 +339,67 @@ class HairStylist:
         True
         """
         photos, single = open_photos(image)
-        dyed, bald = self._dye_by_maps(photos, prob, (color, ombre_height, ombre_grad_height), method, refine)
-        warn_bald(bald, single)
+        settings = color, ombre_height, ombre_grad_height, method
+        if isinstance(prob, Hair) or (isinstance(prob, list | tuple) and all(isinstance(one, Hair) for one in prob)):
+            hairs = check_hairs(prob, photos, single)
+            each = [settings] if single else of_photos(settings, len(photos))
+            dyed, without = self._dye_by_hairs(photos, hairs, each, refine)
+        else:
+            if is_several(method):
+                raise InputError("method: got several for a map, allowed is one; heads need what find_hair gives")
+            one: Any = method
+            dyed, without = self._dye_by_maps(photos, prob, settings[:3], one, refine)
+        warn_no_hair(without, single)
         return dyed[0] if single else dyed
+
+    def _plans(self, photos: Any, single: bool, heads: Any) -> list[Plan]:
+        """How each photo of a checked batch is looked at."""
+        choices = [heads] if single else heads_of_photos(heads, len(photos))
+        sizes = [size_of(photo) for photo in photos]
+        return [
+            plan_photo(as_choice(choice, *size), size, partial(self._look, photo))
+            for photo, choice, size in zip(photos, choices, sizes, strict=True)
+        ]
+
+    def _look(self, photo: Any) -> Heads:
+        return self.finder.find(as_bytes(photo))
+
+    def _hairs(self, photos: Any, plans: Sequence[Plan], refine: bool) -> list[Hair]:
+        """The hair of each photo of a checked batch: those that one head fills go through the student together."""
+        whole = [index for index, plan in enumerate(plans) if plan.whole]
+        given = photos[whole] if len(whole) < len(photos) else photos
+        maps = dict(zip(whole, self.student.maps(given), strict=True)) if whole else {}
+        hairs = []
+        for index, plan in enumerate(plans):
+            photo = photos[index]
+            if index in maps:
+                hairs.append(Hair(plan.heads, maps[index], None, size_of(photo)))
+                continue
+            hair = hair_of_heads(as_bytes(photo), plan, self.student, refine)
+            if not isinstance(photo, np.ndarray):
+                hair = replace(hair, prob=as_tensor(hair.prob, photo.device))
+            hairs.append(hair)
+        return hairs
+
+    def _full(self, photo: Any, hair: Hair, refine: bool) -> Any:
+        """The probability of a photo's hair at its size."""
+        if tuple(hair.prob.shape) == hair.size and not hair.whole:
+            return hair.prob
+        if refine:
+            return refine_map(photo, hair.prob, self.threads)
+        if isinstance(photo, np.ndarray):
+            return full_size(hair, self.threads)
+        return resize_tensor(hair.prob[None, None], hair.size, "bicubic")[0, 0].clamp(0, 1)
+
+    def _dye_by_hairs(
+        self, photos: Any, hairs: Sequence[Hair], settings: Sequence[Sequence[Any]], refine: bool
+    ) -> tuple[Any, list[int]]:
+        """Dye each photo by its heads' hair; also tell which have no hair row."""
+        done = [
+            dye_photo(photo, hair, of_heads(one, len(hair)), refine, self.threads)
+            for photo, hair, one in zip(photos, hairs, settings, strict=True)
+        ]
+        return stacked([dyed for dyed, _ in done]), [index for index, (_, found) in enumerate(done) if not found]
 
     def _dye_by_maps(
         self, photos: Any, maps: Any, parameters: Sequence[Any], method: str | NaturalDye, refine: bool = False
@@ -242,125 +407,7 @@ class HairStylist:
         color, height, grad_height = parameters
         dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads, method=method, refine=refine)
         size = photos.shape[1:3] if isinstance(photos, np.ndarray) else photos.shape[-2:]
-        bald = [index for index, found in enumerate(has_hair(maps, tuple(size), self.threads)) if not found]
-        if bald:
-            dyed[bald] = photos[bald]
-        return dyed, bald
-
-    def _runs_on_gpu(self, photos: Any) -> bool:
-        """Whether the GPU's kernels take this checked batch as it is: arrays, and bytes in that GPU's memory."""
-        if self.engine.name != "cuda":
-            return False
-        on_it = not isinstance(photos, np.ndarray) and str(photos.device) == self.engine.device
-        return isinstance(photos, np.ndarray) or (on_it and str(photos.dtype) == "torch.uint8")
-
-    def _dye_on_gpu(
-        self, photos: Any, parameters: Sequence[Any], method: str | NaturalDye, refine: bool
-    ) -> tuple[Any, list[int]]:
-        import torch
-
-        from ohlora_fast.on_gpu import dye_arrays, dye_tensors, form_of
-
-        engine: Any = self.engine
-        color, height, grad_height = parameters
-        work = make_work(method, checked(color, height, grad_height, len(photos)), refine)
-        form, packed = form_of(work, refine and method != "seed"), torch.from_numpy(work.packed()).to(engine.device)
-        dyed: Any
-        found: Any
-        if isinstance(photos, np.ndarray):
-            dyed, found = dye_arrays(engine, photos, form, packed)
-        else:
-            dyed, found = dye_tensors(engine, photos, form, packed)
-            found = found.cpu().numpy()
-        return dyed, np.flatnonzero(~found).tolist()
-
-    def _prob(self, photos: Any, refine: bool, tiles: bool) -> Any:
-        """The maps of a checked batch at its size, (N, H, W), as array or tensor like the batch."""
-        maps = self._maps(photos)
-        if refine:
-            prob: Any = refine_map(photos, maps, self.threads)
-        elif isinstance(photos, np.ndarray):
-            height, width = photos.shape[1:3]
-            prob = unsquash(maps, height, width, self.threads)
-        else:
-            prob = resize_tensor(maps[:, None], photos.shape[-2:], "bicubic")[:, 0].clamp(0, 1)
-        if not tiles:
-            return prob
-        from ohlora_fast.tiles import look_again
-
-        return look_again(photos, maps, prob, lambda crop: self.segment(crop, refine=refine))
-
-    def _maps(self, photos: Any) -> Any:
-        """The student's maps (N, size, size) of a checked batch, as array or tensor like the batch."""
-        if self._runs_on_gpu(photos):
-            from ohlora_fast.on_gpu import map_arrays
-
-            gpu: Any = self.engine
-            return map_arrays(gpu, photos) if isinstance(photos, np.ndarray) else gpu.maps(photos)
-        if isinstance(photos, np.ndarray):
-            inputs = squash(photos, self.threads, self.engine.size)
-            chunks = [self.engine.predict(inputs[i : i + CHUNK]) for i in range(0, len(inputs), CHUNK)]
-            return np.concatenate(chunks)
-        import torch
-
-        engine = self.engine
-        pixels = photos.detach()[:, :3].float()
-        if isinstance(engine, TorchEngine) and torch.device(engine.device).type == photos.device.type != "cpu":
-            squashed = resize_tensor(pixels, (engine.size, engine.size), "bilinear").round().byte()
-            channels_last = squashed.permute(0, 2, 3, 1).to(engine.device)
-            maps = torch.cat([engine.predict_tensor(chunk) for chunk in channels_last.split(CHUNK)])
-            return maps.to(photos.device)
-        bytes_ = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-        return torch.from_numpy(self._maps(bytes_)).to(photos.device)
-
-
-def open_photos(image: Any) -> tuple[Any, bool]:
-    """Bring one photo or batch into the form (N, H, W, C), for tensors (N, C, H, W); and tell whether it was one.
-
-    Raises:
-        InputError: as `HairStylist.segment`.
-    """
-    if isinstance(image, str | Path):
-        from ohlora_fast.media.images import read_photo
-
-        return read_photo(image).pixels[None], True
-    if "PIL.Image" in sys.modules and isinstance(image, sys.modules["PIL.Image"].Image):
-        from ohlora_fast.media.images import photo_from_pil
-
-        return photo_from_pil(image).pixels[None], True
-    if not isinstance(image, np.ndarray) and not is_tensor(image):
-        raise InputError(
-            f"image: got {type(image).__name__}, allowed are a NumPy array, a PyTorch tensor, a PIL image, a path, "
-            "or a list of these"
-        )
-    photos = as_batch(image)
-    return photos, photos.ndim != image.ndim
-
-
-def warn_bald(bald: Sequence[int], single: bool = False) -> None:
-    """Warn, as from `HairStylist.dye`'s caller, of photos without hair."""
-    if bald:
-        which = "" if single else f" in photo {', '.join(map(str, bald))}"
-        warnings.warn(f"no hair found{which}; left unchanged", NoHairWarning, stacklevel=3)
-
-
-def one_a_photo(name: str, value: Parameter, count: int) -> Sequence[float]:
-    """Spread a parameter over a list of photos.
-
-    Raises:
-        InputError: it is neither a number nor ``count`` numbers.
-    """
-    if np.ndim(value) == 0:
-        return [value] * count  # type: ignore[list-item]
-    if np.shape(value) != (count,):
-        raise InputError(
-            f"{name}: got shape {np.shape(value)}, allowed are one number or one for each of {count} photos"
-        )
-    return value  # type: ignore[return-value]
-
-
-def resize_tensor(x: Tensor, size: Sequence[int], mode: str) -> Tensor:
-    """Resize (N, C, H, W), with an antialiasing filter where ``mode`` is bilinear."""
-    import torch.nn.functional as F
-
-    return F.interpolate(x, tuple(size), mode=mode, align_corners=False, antialias=mode == "bilinear")
+        without = [index for index, found in enumerate(has_hair(maps, tuple(size), self.threads)) if not found]
+        if without:
+            dyed[without] = photos[without]
+        return dyed, without
