@@ -11,6 +11,7 @@ import pytest
 
 import ohlora_fast
 from ohlora_fast import HairStylist, InputError
+from ohlora_fast.errors import NoHairWarning
 from ohlora_fast.functional import default_stylist
 
 
@@ -60,6 +61,50 @@ def test_a_mask_from_elsewhere_and_transparency(photo):
 def test_batches_equal_single_images(photo):
     batch = np.stack([photo, photo[:, ::-1]]) / 255
     assert np.allclose(ohlora_fast.dye(batch)[1], ohlora_fast.dye(batch[1]), atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def group(photo):
+    """Two people side by side."""
+    return np.hstack([photo, photo[:, ::-1]])
+
+
+def test_each_head_is_dyed_as_by_a_stylist_in_bytes_and_in_floats(group):
+    stylist, colors = HairStylist(), [0.9, 0.6]
+    dyed = ohlora_fast.dye(group, colors, 1.0, [0.2, 0.0])
+    assert np.array_equal(dyed, stylist.dye(group, colors, 1.0, [0.2, 0.0]))
+    floats = ohlora_fast.dye(group / 255, colors, 1.0, [0.2, 0.0])
+    assert np.abs(floats * 255 - dyed).max() <= 2
+    only = ohlora_fast.dye(group / 255, 0.9, 1.0, 0.2, heads=[0])
+    changed = np.abs(only - group / 255).max(2) > 0.1
+    assert changed[:, :180].any()
+    assert not changed[:, 180:].any()
+
+
+@pytest.mark.parametrize("heads", ["whole", [1], [[200, 5, 345, 190]]])
+def test_whose_hair_is_found_may_be_chosen(group, heads):
+    prob = ohlora_fast.segment(group, heads=heads)
+    assert np.array_equal(prob, HairStylist().segment(group, heads=heads))
+    assert (prob != ohlora_fast.segment(group)).any()
+    assert np.array_equal(ohlora_fast.segment(group / 255, heads=heads), prob)
+
+
+def test_a_batch_takes_heads_and_settings_for_each_image(group):
+    batch = np.stack([group, group[:, ::-1]]) / 255
+    dyed = ohlora_fast.dye(batch, [0.9, [0.1, 0.6]], heads=[[0], "auto"])
+    assert np.allclose(dyed[0], ohlora_fast.dye(batch[0], 0.9, heads=[0]), atol=1e-6)
+    assert np.allclose(dyed[1], ohlora_fast.dye(batch[1], [0.1, 0.6]), atol=1e-6)
+
+
+def test_where_nobody_is_nothing_changes():
+    image = np.random.default_rng(0).random((64, 96, 3))
+    with pytest.warns(NoHairWarning):
+        assert np.array_equal(ohlora_fast.dye(image, heads=np.zeros((0, 4))), image)
+
+
+def test_heads_have_no_place_beside_a_map(photo):
+    with pytest.raises(InputError, match=r"heads: got 'whole' beside prob, allowed is 'auto'"):
+        ohlora_fast.dye(photo, prob=np.ones((4, 4)), heads="whole")
 
 
 @pytest.mark.parametrize(

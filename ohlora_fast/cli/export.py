@@ -19,13 +19,14 @@ Write a student as a file for another runtime. With `--with map` it is the stude
 (N, 224, 224, 3) in, the 224×224 map out, as .onnx or, for training on, as .safetensors. Otherwise the file takes
 photos of any size and number, and gives, at their size: prob, the hair probability; alpha, the ombre's opacity,
 clip(4·prob − 3, 0, 1); mask, 0 or 255 in uint8, cut at --threshold; dye, the dyed photo, its settings being
-inputs. Such a file is compared with this package's own result first, and written only if it agrees."""
+inputs. Such a file is compared with this package's own result first, and written only if it agrees. It takes the
+whole photo as one head that fills it, as `heads="whole"` does in Python: heads are not looked for."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `export` and its options."""
     parser = subparsers.add_parser(
-        "export", help="write a student for ONNX, torch.export or OpenVINO, with masks or the whole dye",
+        "export", help="write a student for ONNX, torch.export or OpenVINO, with masks or the dye of a whole photo",
         description=DESCRIPTION,
     )  # fmt: skip
     parser.add_argument(

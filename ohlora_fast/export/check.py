@@ -47,7 +47,7 @@ class Difference:
 
 
 def check(run: Run, model: EffiSegNet, settings: PipelineSettings) -> Difference:
-    """Compare what an export gives with what `HairStylist` gives, on drawn portraits of several sizes.
+    """Compare what an export gives with what `HairStylist` gives for whole photos, on drawn portraits of several sizes.
 
     Raises:
         InputError: they differ by more than `LIMITS`.
@@ -102,15 +102,15 @@ def judged(differences: Sequence[Array], output: str) -> Difference:
 
 
 def expected(stylist: HairStylist, photos: Array, parameters: list[Array], settings: PipelineSettings) -> Array:
-    """What the library gives for photos (N, H, W, 3), in that layout."""
+    """What the library gives for the whole of photos (N, H, W, 3), in that layout."""
     if settings.stage == "dye":
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoHairWarning)
             if settings.kind == "uint8":
-                return np.asarray(stylist.dye(photos, *parameters))
+                return np.asarray(stylist.dye(photos, *parameters, heads="whole"))
             planes = torch.from_numpy(photos.transpose(0, 3, 1, 2).astype(np.float32))
-            return np.asarray(stylist.dye(planes, *parameters).permute(0, 2, 3, 1))
-    prob = np.asarray(stylist.segment(photos))
+            return np.asarray(stylist.dye(planes, *parameters, heads="whole").permute(0, 2, 3, 1))
+    prob = np.asarray(stylist.segment(photos, heads="whole"))
     if settings.stage == "mask":
         return np.where(prob >= np.float32(settings.threshold), 255, 0).astype(np.uint8)
     return np.clip(4 * prob - 3, 0, 1) if settings.stage == "alpha" else prob

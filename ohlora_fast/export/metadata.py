@@ -27,6 +27,8 @@ def describe(
     >>> found = describe(load_student())
     >>> found["ohlora_fast.weights"], found["ohlora_fast.student"]
     ('bundled', 'efficientnet-lite2-short, head stride 2, bilinear')
+    >>> found["ohlora_fast.heads"]
+    'whole: the photo is taken as one head that fills it; other heads are not looked for'
     >>> "non-commercial research" in found["ohlora_fast.licence"]
     True
     """
@@ -39,6 +41,7 @@ def describe(
         "weights": weights,
         "licence": f"Code: MIT. Weights: {terms}",
         "output": settings.stage if settings else "map",
+        "heads": "whole: the photo is taken as one head that fills it; other heads are not looked for",
     }
     if settings and settings.stage == "mask":
         facts["threshold"] = str(settings.threshold)

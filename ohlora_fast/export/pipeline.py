@@ -1,7 +1,8 @@
 """The whole way from a photo to its hair or to the dyed photo, as one PyTorch module that exporters take.
 
 All of it is plain operations on tensors of any batch, height and width: no custom operation, no size that is fixed, so
-that what is exported loads without this package. It computes what `HairStylist` does, apart from rounding.
+that what is exported loads without this package. It computes what `HairStylist` does with ``heads="whole"``, apart from
+rounding: a photo is taken as one head that fills it.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ class PipelineSettings:
 
     Args:
         stage: the last stage, and so the output: ``"prob"`` hair probabilities in [0, 1], as `HairStylist.segment`
-            gives; ``"alpha"`` the ombre's opacity, clip(4 · prob − 3, 0, 1); ``"mask"`` uint8, 255 where the
-            probability is at least `threshold`, else 0, all (N, H, W); ``"dye"`` the dyed photo, as
-            `HairStylist.dye` gives, in the photo's layout and dtype.
+            gives with ``heads="whole"``; ``"alpha"`` the ombre's opacity, clip(4 · prob − 3, 0, 1); ``"mask"`` uint8,
+            255 where the probability is at least `threshold`, else 0, all (N, H, W); ``"dye"`` the dyed photo, as
+            `HairStylist.dye` gives with ``heads="whole"``, in the photo's layout and dtype.
         threshold: in [0, 1], for the stage ``"mask"``.
         layout: of the photo: ``"nhwc"`` (N, H, W, 3) or ``"nchw"`` (N, 3, H, W). RGB.
         kind: its dtype: ``"uint8"``, or ``"float32"`` in 0–255, which skips the rounding of the dyed photo.

@@ -20,7 +20,9 @@ EXPORTERS = {".onnx": "to_onnx", ".pt2": "to_torch", ".xml": "to_openvino"}
 def write_export(
     model: EffiSegNet, path: str | Path, settings: PipelineSettings, checkpoints: Sequence[str] = ()
 ) -> Difference:
-    """Write a student for another runtime, from the photo to its hair or to the dyed photo.
+    """Write a student for another runtime, from the whole photo to its hair or to the dyed photo.
+
+    Heads are not looked for: such a file does what `HairStylist` does with ``heads="whole"``.
 
     Args:
         model: the student.
@@ -29,7 +31,7 @@ def write_export(
         checkpoints: the files that the student comes from, for the metadata; none for the bundled weights.
 
     Returns:
-        How far what it gives is from what `HairStylist` gives.
+        How far what it gives is from what `HairStylist` gives for the whole photo.
 
     Raises:
         InputError: another suffix, a package that the format needs is missing, the file cannot be written, or it would

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ohlora_fast.arguments import shown
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
     from .for_kornia import RandomOmbreHair
 
 __all__ = ["OmbreHair", "RandomOmbreHair"]
+
+
+def check_heads(heads: Any) -> None:
+    """Check how a transform looks for heads.
+
+    Raises:
+        InputError: neither "auto" nor "whole"; indices and boxes are of one photo, and a transform sees many.
+    """
+    if not isinstance(heads, str) or heads not in ("auto", "whole"):
+        raise InputError(f"heads: got {shown(heads)}, allowed are 'auto' and 'whole'")
+
 
 _HOME = {"OmbreHair": ("for_albumentations", "albumentations"), "RandomOmbreHair": ("for_kornia", "kornia")}
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ohlora_fast.errors import NoHairWarning
 from ohlora_fast.functional import default_stylist, dyed_by
 from ohlora_fast.ranges import OmbreRanges, Range
+from ohlora_fast.transforms import check_heads
 
 SETTINGS = ("color", "ombre_height", "ombre_grad_height")
 
@@ -22,11 +23,13 @@ class OmbreHair(ImageOnlyTransform):
     Args:
         color, ombre_height, ombre_grad_height: as of :class:`ohlora_fast.Ombre`, or (low, high) to draw from.
         hair_prob: which input of the call holds the hair probability of the image, float in [0, 1]; where a call has
-            none, the student finds the hair. To let other transforms of a pipeline move the map with the image:
+            none, the hair is found. To let other transforms of a pipeline move the map with the image:
             ``Compose(..., additional_targets={"hair_prob": "mask"})``.
         checkpoint: a student's weights, as of :class:`ohlora_fast.HairStylist`; None: the bundled ones.
         threads: CPU threads, None for all. One is right where a data loader has workers.
         p: how likely an image is dyed.
+        heads: where a call has no map: ``"auto"`` finds the heads and dyes each in its own rows, ``"whole"`` takes the
+            student's map of the whole image as one head.
 
     Targets:
         image, images, volume, volumes
@@ -38,7 +41,7 @@ class OmbreHair(ImageOnlyTransform):
         3, 4
 
     Raises:
-        InputError: a setting is no number or range in [0, 1].
+        InputError: a setting is no number or range in [0, 1], or `heads` is neither of the two.
 
     >>> dyed = OmbreHair(color=0.5, ombre_height=1, ombre_grad_height=0, p=1)(
     ...     image=np.full((4, 4, 3), 100, np.uint8), hair_prob=np.ones((4, 4), np.float32)
@@ -56,6 +59,7 @@ class OmbreHair(ImageOnlyTransform):
         hair_prob: str
         checkpoint: str | None
         threads: int | None
+        heads: Any
 
     def __init__(
         self,
@@ -66,11 +70,13 @@ class OmbreHair(ImageOnlyTransform):
         checkpoint: str | None = None,
         threads: int | None = 1,
         p: float = 0.5,
+        heads: str = "auto",
     ) -> None:
         super().__init__(p=p)
         OmbreRanges(color, ombre_height, ombre_grad_height)
+        check_heads(heads)
         self.color, self.ombre_height, self.ombre_grad_height = color, ombre_height, ombre_grad_height
-        self.hair_prob, self.checkpoint, self.threads = hair_prob, checkpoint, threads
+        self.hair_prob, self.checkpoint, self.threads, self.heads = hair_prob, checkpoint, threads, heads
 
     def get_params(self) -> dict[str, float]:
         """Draw the settings."""
@@ -92,6 +98,7 @@ class OmbreHair(ImageOnlyTransform):
                 img,
                 (params["color"], params["ombre_height"], params["ombre_grad_height"]),
                 None if prob is None else np.asarray(prob),
+                self.heads if prob is None else "auto",
             )
 
     def apply_to_images(self, images: NDArray[Any], *args: Any, **params: Any) -> NDArray[Any]:

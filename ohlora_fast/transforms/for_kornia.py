@@ -12,6 +12,7 @@ from torch import Tensor
 from ohlora_fast.errors import NoHairWarning
 from ohlora_fast.functional import default_stylist
 from ohlora_fast.ranges import OmbreRanges, Range
+from ohlora_fast.transforms import check_heads
 
 
 class RandomOmbreHair(IntensityAugmentationBase2D):
@@ -24,16 +25,18 @@ class RandomOmbreHair(IntensityAugmentationBase2D):
         keepdim: give back (C, H, W) for (C, H, W).
         checkpoint: a student's weights, as of :class:`ohlora_fast.HairStylist`; None: the bundled ones.
         threads: CPU threads, None for all.
+        heads: where no map is given: ``"auto"`` finds the heads and dyes each in its own rows, ``"whole"`` takes the
+            student's map of the whole image as one head.
 
     Shape:
         - Input: (C, H, W) or (B, C, H, W), C being 3 or 4, floating point in [0, 1], on any device; and as
-          ``hair_prob``, if given, (B, h, w) or (B, 1, h, w) in [0, 1], else the student finds the hair
+          ``hair_prob``, if given, (B, h, w) or (B, 1, h, w) in [0, 1], else the hair is found
         - Output: (B, C, H, W)
 
-    Gradients flow to the image.
+    Gradients flow to the image; the hair, where it is found, is a constant.
 
     Raises:
-        InputError: a setting is no number or range in [0, 1].
+        InputError: a setting is no number or range in [0, 1], or `heads` is neither of the two.
 
     >>> import torch
     >>> photo, hair = torch.full((1, 3, 4, 4), 0.4), torch.ones(1, 4, 4)
@@ -57,6 +60,7 @@ class RandomOmbreHair(IntensityAugmentationBase2D):
         keepdim: bool = False,
         checkpoint: str | None = None,
         threads: int | None = None,
+        heads: str = "auto",
     ) -> None:
         super().__init__(p=p, same_on_batch=same_on_batch, keepdim=keepdim)
         ranges = OmbreRanges(color, ombre_height, ombre_grad_height)
@@ -64,7 +68,8 @@ class RandomOmbreHair(IntensityAugmentationBase2D):
         self._param_generator = PlainUniformGenerator(
             *((ends, name, None, None) for name, ends in zip(names, ranges.ends, strict=True))
         )
-        self.checkpoint, self.threads = checkpoint, threads
+        check_heads(heads)
+        self.checkpoint, self.threads, self.heads = checkpoint, threads, heads
 
     def apply_transform(
         self, input: Tensor, params: dict[str, Tensor], flags: dict[str, Any], transform: Tensor | None = None
@@ -73,10 +78,12 @@ class RandomOmbreHair(IntensityAugmentationBase2D):
         stylist = default_stylist(self.checkpoint, self.threads)
         pixels = input.float().clamp(0.0, 1.0) * 255
         prob = flags.get("hair_prob")
-        if prob is None:
-            prob = stylist.segment_map(pixels)
-        settings = (params[name].double().cpu().numpy() for name in ("color", "ombre_height", "ombre_grad_height"))
+        settings = [params[name].double().cpu().numpy() for name in ("color", "ombre_height", "ombre_grad_height")]
+        dyed: Tensor
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoHairWarning)
-            dyed: Tensor = stylist.dye_by_map(pixels, prob, *settings)
+            if prob is None:
+                dyed = stylist.dye(pixels, *settings, heads=self.heads)
+            else:
+                dyed = stylist.dye_by_map(pixels, prob, *settings)
         return (dyed / 255).to(input.dtype)

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 ABOUT = """\
 ## Dye hair
-Drop a portrait, or take one with the camera. It is held in memory by the computer that runs this page, until you \
-close the tab.
+Drop a photo of one or more people, or take one with the camera. It is held in memory by the computer that runs this \
+page, until you close the tab.
 """
 METHODS = ("seed", "natural")
 VIEWS: tuple[View, ...] = ("dyed", "overlay", "mask")
@@ -73,6 +73,15 @@ def _lay_out(handlers: Handlers, limits: Limits) -> None:
             )
             other = gr.Button("Another photo", elem_id="other")
         with gr.Column(scale=2, min_width=320):
+            with gr.Column(visible=False) as several:
+                heads = gr.Image(show_label=False, interactive=False, type="filepath", buttons=[], elem_id="heads")
+                chosen = gr.CheckboxGroup(
+                    [], label="Dyed heads", elem_id="chosen", info="click one in the picture, or its number here"
+                )
+                whose = gr.Dropdown(
+                    [ALL], value=ALL, label="Colour of", filterable=False, elem_id="whose",
+                    info="all heads, or one; each keeps the colour it was given",
+                )  # fmt: skip
             with gr.Row(elem_id="palette"):
                 swatches = {name: gr.Button(name, size="sm", elem_id=swatch_id(name)) for name in PALETTE}
             color = gr.Slider(0, 1, Look.color, step=0.001, label="Colour", elem_id="color")
@@ -105,28 +114,27 @@ def _lay_out(handlers: Handlers, limits: Limits) -> None:
                 Look.fine, label="Fine strands", elem_id="fine", info="finer than the mask, from the photo itself"
             )
             view = gr.Radio(VIEWS, value=VIEWS[0], label="Show", elem_id="view")
-            patch = gr.Radio(
-                [ALL], value=ALL, label="Which hair", visible=False, elem_id="patch",
-                info="patches of hair, mostly one a head, from left to right",
-            )  # fmt: skip
             get = gr.Button("Download in full size", variant="primary", elem_id="get")
             file = gr.DownloadButton(visible="hidden", elem_id="file")
 
     look: list[Any] = [color, height, grad, method, palette, strength, lift, fine]  # in the order of `Look`
-    page = [photo, empty, filled, pair, patch, message]
+    page = [photo, empty, filled, pair, several, heads, chosen, whose, message]
     private: dict[str, Any] = {"api_visibility": "private"}
     dyes = private | {"concurrency_id": "dye", "concurrency_limit": AT_ONCE}
     # The handler reads the file: Gradio would open it with Pillow before, and fail without saying why.
     photo.input(handlers.open, [photo, view, *look], page, preprocess=False, show_progress_on=photo, **dyes)
-    controls = [view, patch, *look]
-    changes = [one.change for one in controls]
+    controls = [view, chosen, whose, *look]
+    changes = [one.change for one in controls if one is not whose]
     gr.on(
         changes, handlers.change, controls, [pair, message], show_progress="hidden", trigger_mode="always_last", **dyes
     )
     method.change(lambda chosen: gr.update(visible=chosen == "natural"), method, of_natural, queue=False, **private)
+    chosen.change(handlers.mark, chosen, heads, show_progress="hidden", trigger_mode="always_last", **private)
+    heads.select(handlers.switch, chosen, chosen, show_progress="hidden", **private)
+    whose.change(handlers.pick, whose, color, show_progress="hidden", **private)
     for name, button in swatches.items():
         button.click(None, None, color, js=f"() => {PALETTE[name]:.3f}", **private)
     other.click(handlers.forget, None, page, **private)
     # A lane of its own: a large PNG takes seconds to encode, and nobody else's slider is to wait for that.
-    made = get.click(handlers.download, [patch, *look], file, concurrency_limit=1, **private)
+    made = get.click(handlers.download, [chosen, *look], file, concurrency_limit=1, **private)
     made.success(None, js=FETCH, **private)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.web.portrait import Look, View, encode_full, encode_preview, open_portrait, picture
+from ohlora_fast.web.portrait import Look, View, choice_picture, encode_full, encode_preview, open_portrait, picture
 from ohlora_fast.web.visitors import Visit, Visitors
 
 if TYPE_CHECKING:
@@ -43,22 +43,25 @@ class Handlers:
         `upload` is what Gradio's `FileData` holds, as it came from the browser; `look` is what `Look` takes.
         """
         if upload is None:  # as when the camera is chosen
-            return (gr.skip(),) * 6
+            return (gr.skip(),) * 9
         try:
             content, name = self._taken(upload)
             portrait = open_portrait(self.stylist, content, name, self.max_pixels)
         except InputError as error:
             return self._empty(str(error))
-        visit = self.visitors.put(_key(request), portrait)
-        pair = self._pair(visit, Look(*look), view, ALL)
-        patches = [ALL, *map(str, range(1, len(portrait.patches) + 1))]
+        settings = Look(*look)
+        visit = self.visitors.put(_key(request), portrait, settings.color)
+        numbers = [str(number) for number in range(1, len(portrait.hair) + 1)] if len(portrait.hair) > 1 else []
         return (
             None,
             gr.update(visible=False),
             gr.update(visible=True),
-            pair,
-            gr.update(choices=patches, value=ALL, visible=len(portrait.patches) > 1),
-            "" if portrait.hair else _alert(NO_HAIR),
+            self._pair(visit, settings, view, numbers),
+            gr.update(visible=bool(numbers)),
+            self._choice(visit, numbers) if numbers else None,
+            gr.update(choices=numbers, value=numbers),
+            gr.update(choices=[ALL, *numbers], value=ALL),
+            "" if portrait.with_hair else _alert(NO_HAIR),
         )
 
     def _taken(self, upload: dict[str, Any]) -> tuple[bytes, str]:
@@ -79,22 +82,52 @@ class Handlers:
             path.parent.rmdir()
         return content, path.name
 
-    def change(self, request: gr.Request, view: View, patch: str, *look: Any) -> tuple[Any, Any]:
-        """Show the photo with other settings."""
+    def change(self, request: gr.Request, view: View, chosen: list[str], whose: str, *look: Any) -> tuple[Any, Any]:
+        """Show the photo with other settings; `chosen` are the numbers of the heads that are dyed.
+
+        A move of the colour slider goes to the head `whose`, or to all.
+        """
         visit = self.visitors.get(_key(request))
         if visit is None:
             return gr.skip(), _alert(GONE)
+        settings = Look(*look)
+        visit.paint(settings.color, None if whose == ALL else int(whose) - 1)
         try:
-            return self._pair(visit, Look(*look), view, patch), gr.skip()
+            return self._pair(visit, settings, view, chosen), gr.skip()
         except FileNotFoundError:  # the tab was closed in the meantime
             return gr.skip(), _alert(GONE)
 
-    def download(self, request: gr.Request, patch: str, *look: Any) -> str:
+    def mark(self, request: gr.Request, chosen: list[str]) -> Any:
+        """Show which heads are dyed on the picture on which they are chosen."""
+        visit = self.visitors.get(_key(request))
+        return gr.skip() if visit is None or len(visit.colors) < 2 else self._choice(visit, chosen)
+
+    def switch(self, request: gr.Request, event: gr.SelectData, chosen: list[str]) -> Any:
+        """Switch the head on which was clicked on or off."""
+        visit = self.visitors.get(_key(request))
+        if visit is None:
+            return gr.skip()
+        x, y = event.index
+        wide, high = visit.portrait.choice_size
+        head = visit.portrait.head_at((x + 0.5) / wide, (y + 0.5) / high)
+        if head is None:
+            return gr.skip()
+        return sorted(set(chosen) ^ {str(head + 1)}, key=int)
+
+    def pick(self, request: gr.Request, whose: str) -> Any:
+        """Move the colour slider to the colour of a head."""
+        visit = self.visitors.get(_key(request))
+        if visit is None or whose == ALL or visit.colors[int(whose) - 1] == visit.slider:
+            return gr.skip()
+        visit.slider = visit.colors[int(whose) - 1]
+        return visit.slider
+
+    def download(self, request: gr.Request, chosen: list[str], *look: Any) -> str:
         """Dye the photo in full size, and return the path of a file that the browser may fetch."""
         visit = self.visitors.get(_key(request))
         if visit is None:
             raise gr.Error(GONE)
-        content, name = encode_full(self.stylist, visit.portrait, Look(*look), _number(patch))
+        content, name = encode_full(self.stylist, visit.portrait, Look(*look), _colors(visit, chosen))
         return str(visit.keep(name, content))
 
     def forget(self, request: gr.Request) -> tuple[Any, ...]:
@@ -106,21 +139,27 @@ class Handlers:
         """Forget the photo of a tab that is closed."""
         self.visitors.end(_key(request))
 
-    def _pair(self, visit: Visit, look: Look, view: View, patch: str) -> tuple[str, str]:
-        made = picture(self.stylist, visit.portrait, look, view, _number(patch))
+    def _pair(self, visit: Visit, look: Look, view: View, chosen: list[str]) -> tuple[str, str]:
+        made = picture(self.stylist, visit.portrait, look, view, _colors(visit, chosen))
         after = visit.keep_shown(*encode_preview(visit.portrait.preview, made))
         return str(visit.before), str(after)
 
+    def _choice(self, visit: Visit, chosen: list[str]) -> str:
+        return str(visit.keep_shown(*choice_picture(visit.portrait, _colors(visit, chosen)), "heads"))
+
     def _empty(self, reason: str) -> tuple[Any, ...]:
-        return None, gr.update(visible=True), gr.update(visible=False), None, gr.skip(), _alert(reason)
+        hidden = gr.update(visible=False)
+        return None, gr.update(visible=True), hidden, None, hidden, None, gr.skip(), gr.skip(), _alert(reason)
 
 
 def _key(request: gr.Request) -> str:
     return str(request.session_hash)
 
 
-def _number(patch: str) -> int | None:
-    return None if patch == ALL else int(patch) - 1
+def _colors(visit: Visit, chosen: list[str]) -> dict[int, float]:
+    """The heads that are dyed and their colours; a head that is alone is not to be chosen."""
+    alone = len(visit.colors) == 1
+    return {index: color for index, color in enumerate(visit.colors) if alone or str(index + 1) in chosen}
 
 
 def _alert(text: str) -> str:

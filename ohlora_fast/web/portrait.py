@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,14 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ohlora_fast.heads.dyeing import refined_hair
+from ohlora_fast.heads.hair import Hair, full_size
 from ohlora_fast.media.convert import Pixels
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
+from ohlora_fast.media.numbered import number_heads
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
 from ohlora_fast.natural import NaturalDye
 from ohlora_fast.ombre import Ombre, has_hair
 from ohlora_fast.refine import refine_map
-from ohlora_fast.student.preprocess import unsquash
-from ohlora_fast.web.patches import split_patches
 
 if TYPE_CHECKING:
     from ohlora_fast.stylist import HairStylist
@@ -29,6 +31,9 @@ PREVIEW = 1280
 """Longest side of what the page shows; a download has the photo's own size."""
 
 PREVIEW_QUALITY = 90
+
+CHOICE = (480, 320)
+"""Longest width and height of the small picture on which heads are chosen."""
 
 BY_COLOR = "by colour slider"
 """The palette that is none: natural dyeing takes the colour slider's hue."""
@@ -69,33 +74,48 @@ class Look:
 
 @dataclass(frozen=True, eq=False)
 class Portrait:
-    """A photo as the page keeps it in memory: its file, a preview, and where its hair is.
+    """A photo as the page keeps it in memory: its file, a preview, and the hair of its heads.
 
     Attributes:
         name: of the file.
         content: the file.
         max_pixels: what it may decode to.
         preview: the photo, `PREVIEW` pixels long or shorter.
-        whole: the student's map of all hair.
-        patches: that map taken apart, a map a patch of hair.
-        hair: whether there is any.
+        hair: of the preview. At 6 bytes a pixel that is 10 MB at most, however large the photo is; a download finds the
+            hair anew in full size. Where one head fills the photo, the student's map is all, and serves for both.
+        with_hair: which heads have a row of hair, so that something of them is dyed.
     """
 
     name: str
     content: bytes
     max_pixels: int
     preview: Photo
-    whole: NDArray[np.float32]
-    patches: tuple[NDArray[np.float32], ...]
-    hair: bool
+    hair: Hair
+    with_hair: frozenset[int]
 
-    def hair_map(self, patch: int | None) -> NDArray[np.float32]:
-        """The map of one patch, or of all hair."""
-        return self.whole if patch is None else self.patches[patch]
+    @property
+    def choice_size(self) -> tuple[int, int]:
+        """Width and height of the small picture on which heads are chosen."""
+        height, width = self.hair.size
+        scale = min(1, CHOICE[0] / width, CHOICE[1] / height)
+        return max(1, round(width * scale)), max(1, round(height * scale))
+
+    def head_at(self, x: float, y: float) -> int | None:
+        """The head at a place, x and y in [0, 1] of width and height: by the smallest box there, else by the hair."""
+        height, width = self.hair.size
+        column, row = x * width, y * height
+        boxes = self.hair.heads.boxes
+        over = [i for i, (x0, y0, x1, y1) in enumerate(boxes) if x0 <= column <= x1 and y0 <= row <= y1]
+        if over:
+            return min(over, key=lambda i: float(np.prod(boxes[i, 2:] - boxes[i, :2])))
+        if self.hair.owner is None:
+            return None
+        owner = int(self.hair.owner[min(int(row), height - 1), min(int(column), width - 1)])
+        return owner if owner >= 0 else None
 
 
 def open_portrait(stylist: HairStylist, content: bytes, name: str, max_pixels: int) -> Portrait:
-    """Decode a photo and find its hair: the student runs here, and not again.
+    """Decode a photo and find its hair, head by head.
 
     Raises:
         InputError: it is no photo that can be read, or has more than `max_pixels`, by the size its header states.
@@ -105,33 +125,59 @@ def open_portrait(stylist: HairStylist, content: bytes, name: str, max_pixels: i
     image = Image.fromarray(np.ascontiguousarray(photo.pixels[..., :3]) if opaque else photo.pixels)
     image.thumbnail((PREVIEW, PREVIEW), Image.Resampling.LANCZOS)
     preview = Photo(np.asarray(image), icc_profile=photo.icc_profile)
-    whole = stylist.segment_map(photo.pixels)
-    hair = bool(has_hair(whole, photo.pixels.shape[:2], stylist.threads)[0])
-    return Portrait(name, content, max_pixels, preview, whole, tuple(split_patches(whole)), hair)
+    hair = stylist.find_hair(photo.pixels).resized(image.height, image.width)
+    with_hair = [i for i in range(len(hair)) if has_hair(hair.of_head(i), hair.size, stylist.threads)[0]]
+    return Portrait(name, content, max_pixels, preview, hair, frozenset(with_hair))
 
 
-def picture(stylist: HairStylist, portrait: Portrait, look: Look, view: View, patch: int | None) -> Pixels:
-    """Make what the page shows beside the preview: dyed, with the mask in green over it, or the mask in grey."""
+def picture(stylist: HairStylist, portrait: Portrait, look: Look, view: View, colors: Mapping[int, float]) -> Pixels:
+    """Make what the page shows beside the preview: dyed, with the mask in green over it, or the mask in grey.
+
+    Args:
+        stylist: dyes the hair.
+        portrait: the photo.
+        look: the settings, but for the colours.
+        view: which of the three.
+        colors: the heads that are dyed, by index, and the colour of each.
+    """
     pixels = portrait.preview.pixels
-    prob = portrait.hair_map(patch)
     if view == "dyed":
-        return _dyed(stylist, pixels, prob, look)
-    if look.fine:
-        prob = refine_map(pixels, prob, stylist.threads)
-    else:
-        height, width = pixels.shape[:2]
-        prob = unsquash(prob, height, width, stylist.threads)
-    mask = mask_pixels(prob)
+        return _dyed(stylist, pixels, portrait.hair, portrait, look, colors)
+    mask = mask_pixels(_prob(pixels, portrait.hair.only(list(colors)), look.fine, stylist.threads))
     return overlay_pixels(pixels, mask) if view == "overlay" else np.repeat(mask[..., None], 3, axis=2)
 
 
-def _dyed(stylist: HairStylist, pixels: Pixels, prob: NDArray[np.float32], look: Look) -> Pixels:
-    """Dye by a map; without hair the photo stays as it is, and nobody is warned at every move of a slider."""
-    if not has_hair(prob, pixels.shape[:2], stylist.threads)[0]:
+def _prob(pixels: Pixels, hair: Hair, fine: bool, threads: int | None) -> NDArray[np.float32]:
+    """The probability of hair at the photo's size."""
+    if not fine:
+        return full_size(hair, threads)
+    refined: NDArray[np.float32] = (
+        refine_map(pixels, hair.prob, threads) if hair.whole else refined_hair(pixels, hair, threads).prob
+    )
+    return refined
+
+
+def _dyed(
+    stylist: HairStylist, pixels: Pixels, hair: Hair, portrait: Portrait, look: Look, colors: Mapping[int, float]
+) -> Pixels:
+    """Dye heads, each in its colour; without hair the photo stays as it is, and nobody is warned at every move."""
+    dyed = [index for index in colors if index in portrait.with_hair]
+    if not dyed:
         return pixels
-    settings = look.color, look.height, look.grad
-    dyed: Pixels = stylist.dye_by_map(pixels, prob, *settings, method=look.dye, refine=look.fine)
-    return dyed
+    done: Pixels = stylist.dye_by_map(
+        pixels, hair.only(dyed), [colors[index] for index in dyed], look.height, look.grad,
+        method=look.dye, refine=look.fine,
+    )  # fmt: skip
+    return done
+
+
+def choice_picture(portrait: Portrait, colors: Collection[int]) -> tuple[bytes, str]:
+    """Draw the photo small with its heads numbered, those that are not dyed in grey; return the file and its suffix."""
+    width, height = portrait.choice_size
+    small = Image.fromarray(portrait.preview.pixels).resize((width, height), Image.Resampling.LANCZOS)
+    hair = portrait.hair.resized(height, width)
+    off = set(range(len(hair))).difference(colors)
+    return encode_preview(portrait.preview, number_heads(np.asarray(small), hair.heads.boxes, off))
 
 
 def encode_preview(preview: Photo, pixels: Pixels) -> tuple[bytes, str]:
@@ -142,10 +188,14 @@ def encode_preview(preview: Photo, pixels: Pixels) -> tuple[bytes, str]:
     return file.getvalue(), suffix
 
 
-def encode_full(stylist: HairStylist, portrait: Portrait, look: Look, patch: int | None) -> tuple[bytes, str]:
+def encode_full(stylist: HairStylist, portrait: Portrait, look: Look, colors: Mapping[int, float]) -> tuple[bytes, str]:
     """Dye the photo in its own size; return it as a file of its own format, and that file's name."""
     photo = decode_photo(io.BytesIO(portrait.content), portrait.name, portrait.max_pixels)
-    dyed = _dyed(stylist, photo.pixels, portrait.hair_map(patch), look)
+    if portrait.hair.whole:
+        hair = portrait.hair.resized(*photo.pixels.shape[:2])
+    else:
+        hair = stylist.find_hair(photo.pixels, refine=look.fine)
+    dyed = _dyed(stylist, photo.pixels, hair, portrait, look, colors)
     suffix = next(suffix for suffix, form in FORMATS.items() if form == photo.format)
     name = f"{Path(portrait.name).stem}-dyed{suffix}"
     file = io.BytesIO()

@@ -6,6 +6,9 @@ from ohlora_fast.colors import PALETTE, hue_degree
 
 CSS = """
 #photo img { visibility: hidden; }
+#heads img { object-fit: scale-down; }
+#heads .icon-button-wrapper { display: none; }
+#chosen label { padding: 5px 9px; }
 #color input[type=range]::-webkit-slider-runnable-track { background: var(--hues) !important; }
 #color input[type=range]::-moz-range-track { background: var(--hues) !important; }
 #palette { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 6px; }

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 from uuid import uuid4
 
 from ohlora_fast.web.portrait import Portrait, encode_preview
@@ -29,13 +30,24 @@ class Visit:
         folder: where its pictures lie.
         before: its preview there.
         used: when it was asked for last.
+        slider: where the colour slider was last.
+        colors: of each head.
     """
 
     portrait: Portrait
     folder: Path
     before: Path
     used: float
-    _shown: list[Path] = field(default_factory=list)
+    slider: float
+    colors: list[float]
+    _shown: dict[str, list[Path]] = field(default_factory=lambda: {"after": [], "heads": []})
+
+    def paint(self, slider: float, head: int | None) -> None:
+        """Give the colour slider's place to one head, or None for all: if it moved, else each keeps its colour."""
+        if slider == self.slider:
+            return
+        self.slider = slider
+        self.colors = [slider if head in (None, index) else color for index, color in enumerate(self.colors)]
 
     def keep(self, name: str, content: bytes) -> Path:
         """Write a file that stays until the visit ends."""
@@ -43,12 +55,13 @@ class Visit:
         path.write_bytes(content)
         return path
 
-    def keep_shown(self, content: bytes, suffix: str) -> Path:
-        """Write a picture that stays until `KEPT` others were shown after it."""
-        self._shown.append(self.keep(f"{uuid4().hex}{suffix}", content))
-        while len(self._shown) > KEPT:
-            self._shown.pop(0).unlink(missing_ok=True)
-        return self._shown[-1]
+    def keep_shown(self, content: bytes, suffix: str, what: Literal["after", "heads"] = "after") -> Path:
+        """Write a picture that stays until `KEPT` others of its kind were shown after it."""
+        shown = self._shown[what]
+        shown.append(self.keep(f"{uuid4().hex}{suffix}", content))
+        while len(shown) > KEPT:
+            shown.pop(0).unlink(missing_ok=True)
+        return shown[-1]
 
 
 class Visitors:
@@ -69,15 +82,15 @@ class Visitors:
         self._lock = Lock()
         self._visits: OrderedDict[str, Visit] = OrderedDict()  # the one that was used longest ago first
 
-    def put(self, key: str, portrait: Portrait) -> Visit:
-        """Begin a visit, in place of the tab's earlier one."""
+    def put(self, key: str, portrait: Portrait, color: float) -> Visit:
+        """Begin a visit, in place of the tab's earlier one; all heads have the colour slider's colour."""
         folder = self._folder / uuid4().hex
         folder.mkdir(parents=True)
         content, suffix = encode_preview(portrait.preview, portrait.preview.pixels)
         before = folder / f"before{suffix}"
         before.write_bytes(content)
         now = self._clock()
-        visit = Visit(portrait, folder, before, now)
+        visit = Visit(portrait, folder, before, now, color, [color] * len(portrait.hair))
         with self._lock:
             gone = [self._visits.pop(key)] if key in self._visits else []
             self._visits[key] = visit

@@ -61,13 +61,24 @@ def test_onnx(student, stylist, portrait_pixels, stage):
     assert [(one.domain, one.version) for one in graph.opset_import] == [("", 18)]
     stated = {one.key: one.value for one in graph.metadata_props}
     assert "non-commercial research" in stated["ohlora_fast.licence"]
+    assert stated["ohlora_fast.heads"].startswith("whole: ")
     photo = portrait_pixels[None, :170, 10:]
     if stage == "prob":
-        assert_close(artifact.run(photo), stylist.segment(photo), stage)
+        assert_close(artifact.run(photo), stylist.segment(photo, heads="whole"), stage)
     else:
-        assert_close(artifact.run(photo, *PARAMETERS), stylist.dye(photo, *PARAMETERS), stage)
+        assert_close(artifact.run(photo, *PARAMETERS), stylist.dye(photo, *PARAMETERS, heads="whole"), stage)
         black = np.full((1, 60, 50, 3), 200, np.uint8)
         assert np.array_equal(artifact.run(black, *PARAMETERS), black)  # no hair: as it was
+
+
+def test_a_group_is_taken_as_one_head(student, stylist, portrait_pixels):
+    group = np.full((1, 300, 360, 3), 128, np.uint8)
+    group[0, :200, :180], group[0, 100:, 180:] = portrait_pixels, portrait_pixels[:, ::-1]  # one taller than the other
+    pipeline = make_pipeline(student, PipelineSettings("dye"))
+    with torch.inference_mode():
+        dyed = pipeline(torch.from_numpy(group), *map(torch.from_numpy, PARAMETERS)).numpy()
+    assert_close(dyed, stylist.dye(group, *PARAMETERS, heads="whole"), "dye")
+    assert (dyed != stylist.dye(group, *PARAMETERS)).any(-1).mean() > 0.01
 
 
 def test_torch_export_loads_without_this_package(student, stylist, portrait_pixels, tmp_path):
@@ -86,7 +97,7 @@ def test_torch_export_loads_without_this_package(student, stylist, portrait_pixe
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["ohlora_fast.output"] == "dye"
-    assert_close(torch.load(tmp_path / "out.pt").numpy(), stylist.dye(photo, *PARAMETERS), "dye")
+    assert_close(torch.load(tmp_path / "out.pt").numpy(), stylist.dye(photo, *PARAMETERS, heads="whole"), "dye")
 
 
 def test_floats_in_planes_are_dyed_unrounded(student, stylist, portrait_pixels):
@@ -95,7 +106,7 @@ def test_floats_in_planes_are_dyed_unrounded(student, stylist, portrait_pixels):
         pipeline = make_pipeline(student, PipelineSettings("dye", layout="nchw", kind="float32"))
         dyed = pipeline(photo, *map(torch.from_numpy, PARAMETERS)).numpy()
     assert (dyed % 1 != 0).any()
-    assert_close(dyed, stylist.dye(photo, *PARAMETERS).numpy(), "dye")
+    assert_close(dyed, stylist.dye(photo, *PARAMETERS, heads="whole").numpy(), "dye")
 
 
 def test_openvino(student, stylist, portrait_pixels, tmp_path):
@@ -108,7 +119,7 @@ def test_openvino(student, stylist, portrait_pixels, tmp_path):
     compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     photo = portrait_pixels[None, :170, 10:]
     parameters = (np.array([0.9]), *PARAMETERS[1:])
-    assert_close(compiled([photo, *parameters])[0], stylist.dye(photo, *parameters), "dye")
+    assert_close(compiled([photo, *parameters])[0], stylist.dye(photo, *parameters, heads="whole"), "dye")
 
 
 def test_stages_are_steps_on_one_way(student, portrait_pixels):

@@ -77,6 +77,15 @@ def test_several_images_take_a_map_each(portrait_pixels, hair):
         assert np.array_equal(dyed[index], apply_ombre(images[index], maps[index], 0.5, 1.0, 0.0))
 
 
+@pytest.mark.parametrize("heads", ["auto", "whole"])
+def test_heads_are_found_where_there_is_no_map(portrait_pixels, heads):
+    group = np.hstack([portrait_pixels, portrait_pixels[:, ::-1]])
+    transform = OmbreHair(p=1, heads=heads)
+    dyed = transform(images=np.stack([group, group[:, ::-1]]))["images"]
+    for image, one in zip((group, group[:, ::-1]), dyed, strict=True):
+        assert np.array_equal(one, dye(image.copy(), *drawn_of(transform), heads=heads))
+
+
 def test_it_goes_to_worker_processes_and_into_configuration_files(portrait_pixels, hair):
     transform = OmbreHair((0.1, 0.2), p=1)
     transform(image=portrait_pixels)  # with a student at work, which does not travel
@@ -91,3 +100,5 @@ def test_ranges_are_checked():
         OmbreHair(color=(0.6, 0.4))
     with pytest.raises(InputError, match=r"ombre_height: got 1\.5"):
         OmbreHair(ombre_height=(0.5, 1.5))
+    with pytest.raises(InputError, match=r"heads: got \[0\], allowed are 'auto' and 'whole'"):
+        OmbreHair(heads=[0])

@@ -36,6 +36,24 @@ def test_the_student_finds_the_hair_where_no_map_is_given(photos):
     assert np.abs(dyed[0].permute(1, 2, 0).numpy() - wanted).max() < 1e-5
 
 
+@pytest.mark.parametrize("heads", ["auto", "whole"])
+def test_heads_are_found_in_each_image(photos, heads):
+    batch = torch.cat([photos[:2], photos[:2].flip(-1)], dim=3)  # two heads; in the second, one is hidden
+    batch[1, :, :, 180:] = 0.5
+    augment = RandomOmbreHair(p=1, heads=heads)
+    image = batch.clone().requires_grad_()
+    dyed = augment(image)
+    for index in range(2):
+        drawn = [float(augment._params[name][index]) for name in ("color", "ombre_height", "ombre_grad_height")]
+        wanted = dye(batch[index].permute(1, 2, 0).numpy(), *drawn, heads=heads)
+        assert np.abs(dyed[index].detach().permute(1, 2, 0).numpy() - wanted).max() < 1e-5
+    dyed.sum().backward()
+    touched = (image.grad != 1).any(1)
+    assert touched[0, :, :180].any()
+    assert touched[0, :, 180:].any()
+    assert not touched[1, :, 200:].any()
+
+
 def test_parameters_replay_and_one_draw_may_serve_a_batch(photos, hair):
     augment = RandomOmbreHair(p=0.5)
     dyed = augment(photos, hair_prob=hair)
@@ -82,3 +100,5 @@ def test_shape_and_dtype_stay(photos, hair, dtype):
 def test_ranges_are_checked():
     with pytest.raises(InputError, match=r"color: got the range 0\.6 to 0\.4"):
         RandomOmbreHair(color=(0.6, 0.4))
+    with pytest.raises(InputError, match=r"heads: got 'all', allowed are 'auto' and 'whole'"):
+        RandomOmbreHair(heads="all")

@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import numpy as np
 import pytest
 
 from ohlora_fast.stylist import HairStylist
@@ -13,6 +14,12 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 @pytest.fixture(scope="session")
 def stylist():
     return HairStylist(threads=1)
+
+
+@pytest.fixture(scope="session")
+def group_pixels(portrait_pixels):
+    """Two people side by side, the right one turned the other way."""
+    return np.hstack([portrait_pixels, portrait_pixels[:, ::-1]])
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from PIL import Image
 pytest.importorskip("gradio", reason="pip install 'ohlora-fast[web]'")
 
 from ohlora_fast import NaturalDye
+from ohlora_fast.colors import PALETTE
 from ohlora_fast.web import Limits, serve
 
 LIMITS = Limits(megapixels=3, megabytes=0.5)
@@ -186,17 +187,43 @@ def test_a_photo_without_hair_says_so(tab):
     assert (before == after).all()
 
 
-def test_one_of_two_heads_may_be_chosen(tab, portrait_pixels):
-    drop(tab, "two.png", encoded(np.hstack([portrait_pixels] * 2), "PNG"))
-    both = shown(tab)[1]
-    changed = np.abs(both[0].astype(int) - both[1]).max(2) > 30
-    width = portrait_pixels.shape[1]
-    assert changed[:, :width].any()
-    assert changed[:, width:].any()
-    before, left = shown_after(tab, lambda: tab.get_by_label("1", exact=True).check())
-    changed = np.abs(before.astype(int) - left).max(2) > 30
-    assert changed[:, :width].any()
-    assert not changed[:, width:].any()
+def test_it_is_clicked_who_is_dyed_and_each_head_keeps_its_colour(tab, group_pixels, stylist):
+    drop(tab, "two.png", encoded(group_pixels, "PNG"))
+    before, both = shown(tab)[1]
+    width = group_pixels.shape[1] // 2
+    assert changed(before, both)[:, :width].any()
+    assert changed(before, both)[:, width:].any()
+    tab.get_by_label("Colour of").click()
+    tab.get_by_role("option", name="2", exact=True).click()
+    blue = shown_after(tab, lambda: tab.click("#swatch-blue"))[1]
+    assert not changed(both, blue)[:, : width - 10].any()
+    assert changed(both, blue)[:, width:].any()
+
+    picture = tab.locator("#heads img")
+    picture.wait_for()
+    place = picture.bounding_box()
+    off = {"x": 0.25 * place["width"], "y": 0.5 * place["height"]}
+    right = shown_after(tab, lambda: picture.click(position=off))[1]
+    assert not changed(before, right)[:, : width - 10].any()
+    assert not changed(blue, right)[:, width + 10 :].any()
+    assert not tab.get_by_label("1", exact=True).is_checked()
+    again = shown_after(tab, lambda: tab.get_by_label("1", exact=True).check())[1]
+    assert not changed(again, blue).any()
+    with tab.expect_download() as download:
+        tab.click("#get")
+    pixels = np.asarray(Image.open(download.value.path()))
+    assert (pixels == stylist.dye(group_pixels, [0.5, PALETTE["blue"]])).all()
+
+
+def test_one_head_is_not_to_be_chosen(tab, portrait_pixels):
+    drop(tab, "one.png", encoded(portrait_pixels, "PNG"))
+    shown(tab)
+    assert not tab.is_visible("#heads")
+    assert not tab.is_visible("#chosen")
+
+
+def changed(before, after):
+    return np.abs(before.astype(int) - after).max(2) > 30
 
 
 def test_another_photo_forgets_the_first(tab, served, portrait_pixels):

@@ -19,7 +19,8 @@ from ohlora_fast.errors import InputError
 from ohlora_fast.stylist import HairStylist
 from ohlora_fast.web import Limits, serve
 
-OPEN, CHANGE, METHOD = 0, 1, 2
+OPEN, CHANGE, METHOD, MARK, SWITCH, PICK = range(6)
+SAME = {"__type__": "update"}
 LOOK = [0.9, 1.0, 0.5, "seed", "by colour slider", 0.9, 0.4, False]
 
 
@@ -27,6 +28,14 @@ LOOK = [0.9, 1.0, 0.5, "seed", "by colour slider", 0.9, 0.4, False]
 def url(stylist):
     with serve(port=0, stylist=stylist, limits=Limits(megapixels=1)) as url:
         yield url
+
+
+@pytest.fixture
+def group(tmp_path, group_pixels):
+    """Two people as a PNG file."""
+    path = tmp_path / "group.png"
+    Image.fromarray(group_pixels).save(path)
+    return path
 
 
 def fetch(url, data=None):
@@ -118,7 +127,7 @@ def test_every_tab_has_a_photo_of_its_own(url, portrait, tmp_path):
     open_photo(url, uploaded(portrait, "1"), "one")
     open_photo(url, uploaded(small, "2"), "two")
     for tab, size in {"one": (180, 200), "two": (90, 100)}.items():
-        assert join(url, CHANGE, ["mask", "all", *LOOK], tab) == 200
+        assert join(url, CHANGE, ["mask", [], "all", *LOOK], tab) == 200
         assert Image.open(outputs(url, tab)[0][1]["path"]).size == size
 
 
@@ -132,16 +141,56 @@ def test_natural_dyeing_shows_its_controls_and_dyes(url, portrait):
     ):
         assert join(url, METHOD, [look[3]], "four") == 200
         assert outputs(url, "four")[0]["visible"] is (look[3] == "natural")
-        assert join(url, CHANGE, ["dyed", "all", *look], "four") == 200
+        assert join(url, CHANGE, ["dyed", [], "all", *look], "four") == 200
         pictures.append(np.asarray(Image.open(outputs(url, "four")[0][1]["path"]), int))
     assert np.abs(pictures[0] - pictures[1]).max() > 30
     assert np.abs(pictures[1] - pictures[2]).max() > 30
-    assert join(url, CHANGE, ["dyed", "all", *LOOK[:4], "no palette", 0.9, 0.4, False], "four") == 200
+    assert join(url, CHANGE, ["dyed", [], "all", *LOOK[:4], "no palette", 0.9, 0.4, False], "four") == 200
     assert outputs(url, "four") is None
 
 
+def test_heads_are_switched_by_clicks_and_keep_their_colours(url, group, group_pixels, stylist):
+    *_, marked, chosen, whose, message = open_photo(url, uploaded(group, "5"), "five")
+    assert (chosen["value"], whose["choices"]) == (["1", "2"], [[one, one] for one in ("all", "1", "2")])
+    assert message == ""
+    small = Image.open(marked["path"])
+    assert small.size == (360, 200)
+
+    def act(function, data):
+        assert join(url, function, data, "five") == 200
+        return outputs(url, "five")
+
+    def painted(chosen, whose, color):
+        made = act(CHANGE, ["dyed", chosen, whose, color, *LOOK[1:]])[0][1]["path"]
+        return np.asarray(Image.open(made), int)
+
+    assert act(PICK, ["2"]) == [SAME]
+    first = painted(["1", "2"], "2", 0.6)
+    assert alike(first, stylist.dye(group_pixels, [0.9, 0.6], 1.0, 0.5))
+    assert not alike(first, stylist.dye(group_pixels, 0.9, 1.0, 0.5))
+    assert act(PICK, ["1"]) == [0.9]
+    assert (painted(["1", "2"], "1", 0.9) == first).all()
+    assert click(url, (90, 100), ["1", "2"], "five") == [["2"]]
+    assert click(url, (90, 100), ["2"], "five") == [["1", "2"]]
+    assert click(url, (2, 198), ["2"], "five") == [SAME]
+    assert act(MARK, [["2"]])[0]["path"] != marked["path"]
+    assert alike(painted(["2"], "1", 0.9), stylist.dye(group_pixels, 0.6, 1.0, 0.5, heads=[1]))
+
+
+def alike(shown, pixels):
+    """Whether a picture is these pixels, but for JPEG's loss."""
+    return (np.abs(shown - pixels).max(2) > 30).mean() < 0.01
+
+
+def click(url, place, chosen, tab):
+    """Click at a place of the picture on which heads are chosen; return what comes of it."""
+    event = {"fn_index": SWITCH, "session_hash": tab, "data": [chosen], "event_data": {"index": place, "value": None}}
+    assert fetch(f"{url}gradio_api/queue/join", event)[0] == 200
+    return outputs(url, tab)
+
+
 def test_who_has_no_photo_is_told_so(url):
-    assert join(url, CHANGE, ["dyed", "all", *LOOK], "three") == 200
+    assert join(url, CHANGE, ["dyed", [], "all", *LOOK], "three") == 200
     assert "drop it again" in outputs(url, "three")[1]
 
 
@@ -149,9 +198,9 @@ def test_more_than_may_wait_are_sent_away(portrait):
     go_on = threading.Event()
 
     class Slow(HairStylist):
-        def segment_map(self, image):
+        def find_hair(self, image, **options):
             go_on.wait(60)
-            return super().segment_map(image)
+            return super().find_hair(image, **options)
 
     with serve(port=0, stylist=Slow(threads=1), limits=Limits(queue=2)) as url:
         tabs = "abcdefgh"
