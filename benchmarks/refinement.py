@@ -1,4 +1,4 @@
-"""Do refined maps, and second looks at small heads, find hair better?
+"""Do refined maps, and crops around small heads, find hair better?
 
     python -m ohlora_fast.benchmarks.refinement DATA
 
@@ -6,8 +6,8 @@ takes photos with true masks (DATA/images, DATA/masks) and scores, at each photo
 
 - the true mask averaged to 56×56, resized bicubically, and refined by the photo: what the photo alone adds,
 - the student's map, resized, and refined,
-- with `--canvas 4`, each photo on a blurred form of itself, 4 times as wide and high: the student's map, resized, and
-  with a second look (`tiles`).
+- with `--canvas 4`, each photo on a blurred form of itself, 4 times as wide and high: the student's map of the whole,
+  and the masks of the heads that are found there.
 
 Boundary IoU is that of `ohlora-fast evaluate`.
 """
@@ -46,9 +46,9 @@ def main() -> int:
     stylist = HairStylist(engine=args.engine)
     if args.canvas:
         ways: dict[str, Segment] = {
-            "student, resized": lambda photo, _: stylist.segment(photo),
-            "student, tiles": lambda photo, _: stylist.segment(photo, tiles=True),
-            "student, tiles, refined": lambda photo, _: stylist.segment(photo, refine=True, tiles=True),
+            "whole photo": lambda photo, _: stylist.segment(photo, heads="whole"),
+            "heads": lambda photo, _: stylist.segment(photo),
+            "heads, refined": lambda photo, _: stylist.segment(photo, refine=True),
         }
     else:
         ways = {

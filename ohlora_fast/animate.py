@@ -10,12 +10,14 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.heads.settings import dealt
 from ohlora_fast.media.convert import Pixels
 from ohlora_fast.natural import natural_dye
 from ohlora_fast.ombre import Ombre, has_hair
-from ohlora_fast.sweep import ombre_sweep
+from ohlora_fast.sweep import DIGITS, ombre_sweep
 
 if TYPE_CHECKING:
+    from ohlora_fast.heads.hair import Hair
     from ohlora_fast.natural import NaturalDye
     from ohlora_fast.stylist import HairStylist
 
@@ -35,8 +37,10 @@ def dyed_frames(
     lift: Keys | None = None,
     refine: bool = False,
     tiles: bool = False,
+    hair: Hair | None = None,
+    head_colors: Sequence[float] | None = None,
 ) -> Iterator[Pixels]:
-    """Dye a photo over and over with settings that move. The student runs once.
+    """Dye a photo over and over with settings that move, each head in its own rows. The hair is looked for once.
 
     Args:
         stylist: finds the hair and dyes it.
@@ -48,6 +52,9 @@ def dyed_frames(
         method: "seed", "natural" or a :class:`ohlora_fast.NaturalDye`, see `HairStylist.dye`.
         strength, lift: of natural dyeing, a number or several, as the three above; None: as `method` has them.
         refine, tiles: how the hair is found, see `HairStylist.segment`.
+        hair: whose hair is dyed, as `HairStylist.find_hair` found it before; None: that of all heads.
+        head_colors: hues of the heads, dealt out over and over; all of them move round the circle of hues as `color`
+            does from its first key on. None: `color` for all.
 
     Returns:
         The frames, as the photo.
@@ -71,12 +78,23 @@ def dyed_frames(
     if frames < 1 or not all(keys):
         raise InputError(f"frames, settings: {frames} and {keys} came; allowed are one and more of each")
     _, settings = ombre_sweep(keys, frames)
-    prob = stylist.segment(photo, refine=refine, tiles=True) if tiles else stylist.segment_map(photo)
-    if not has_hair(prob, photo.shape[:2], stylist.threads).all():
+    if hair is None:
+        hair = stylist.find_hair(photo, refine=refine)
+    if not has_hair(hair.prob, hair.size, stylist.threads).all():
         raise InputError("no hair found")
     for color_now, height_now, grad_now, *of_dye in zip(*settings, strict=True):
         now = "seed" if dye is None else replace(dye, **dict(zip(moving, of_dye, strict=True)))
-        yield stylist.dye_by_map(photo, prob, color_now, height_now, grad_now, method=now, refine=refine and not tiles)
+        hues = moved(head_colors, color_now - keys[0][0], len(hair)) if head_colors else color_now
+        yield stylist.dye_by_map(photo, hair, hues, height_now, grad_now, method=now, refine=refine)
+
+
+def moved(hues: Sequence[float], way: float, count: int) -> list[float]:
+    """Hues of so many heads, moved along the circle.
+
+    >>> moved((0.25, 0.75), 0.5, 3)
+    [0.75, 0.25, 0.75]
+    """
+    return [round((hue + way) % 1, DIGITS) for hue in dealt(hues, count)]
 
 
 def prepared(pixels: Pixels, side: int, size: tuple[int, int] | None = None) -> Pixels:

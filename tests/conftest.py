@@ -48,6 +48,26 @@ def portrait(tmp_path: Path, portrait_pixels: np.ndarray) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def group_pixels() -> np.ndarray:
+    """Three of scikit-image's astronaut side by side on a plain wall, uint8 (360, 1000, 3)."""
+    data = pytest.importorskip("skimage.data")
+    head = data.astronaut()[0:320, 60:380]
+    wall = np.full((360, 1000, 3), (120, 140, 150), np.uint8)
+    for left, top, one in ((20, 30, head), (350, 10, head[:, ::-1]), (670, 40, head)):
+        wall[top : top + 320, left : left + 320] = one
+    return wall
+
+
+@pytest.fixture
+def group(tmp_path: Path, group_pixels: np.ndarray) -> Path:
+    """That picture as a PNG file, in a folder of its own."""
+    path = tmp_path / "people" / "group.png"
+    path.parent.mkdir()
+    Image.fromarray(group_pixels).save(path)
+    return path
+
+
 def frames_of(path: Path) -> list[np.ndarray]:
     """The frames of a GIF or WebP, uint8 RGB."""
     with Image.open(path) as image:

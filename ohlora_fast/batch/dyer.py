@@ -19,8 +19,13 @@ from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Settings, Task
 from ohlora_fast.batch.together import Together
 from ohlora_fast.errors import InputError, NoHairWarning
+from ohlora_fast.heads.choosing import find_chosen
+from ohlora_fast.heads.hair import Hair
+from ohlora_fast.heads.settings import dealt
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
+from ohlora_fast.ombre import has_hair
+from ohlora_fast.photos import warn_no_hair
 from ohlora_fast.refine import refine_map, wants_refining
 from ohlora_fast.student.preprocess import unsquash
 from ohlora_fast.stylist import HairStylist
@@ -30,10 +35,12 @@ SUFFIXES = {form: suffix for suffix, form in reversed(FORMATS.items())}
 
 @dataclass(frozen=True)
 class Made:
-    """What was made of a photo: files in the order of `Recipe.save`, and what is to be said about them."""
+    """What was made of a photo: files in the order of `Recipe.save`, what is to be said about them, and whether no hair
+    was found."""
 
     files: tuple[bytes, ...]
     notes: tuple[str, ...]
+    without_hair: bool = False
 
 
 class Dyer:
@@ -60,7 +67,9 @@ class Dyer:
         self.threads = threads
         self.stylist = HairStylist(recipe.checkpoint, recipe.engine, recipe.device, threads)
         self.on_cpu = self.stylist.engine.device == "cpu"
-        self._together = None if self.on_cpu else Together(self._try_dye)
+        # Several photos at once need one number of heads, or none.
+        alike = isinstance(recipe.heads, str) and recipe.head_colors is None
+        self._together = Together(self._try_dye) if alike and not self.on_cpu else None
 
     def make(self, file: IO[bytes], name: str, outputs: Sequence[str] | None, settings: Settings) -> Made:
         """Make what the recipe asks for of one photo.
@@ -75,9 +84,9 @@ class Dyer:
             InputError: the photo cannot be read, or an output not be written.
         """
         recipe = self.recipe
-        with _noted() as notes:
-            small = recipe.save == ("mask",) and recipe.refine is False and not recipe.tiles
-            # Where only the mask needs a photo's pixels, a JPEG is decoded to sides of at least so many.
+        with _noted() as told:
+            small = recipe.save == ("mask",) and recipe.refine is False and recipe.heads == "whole"
+            # Where only the student's map needs a photo's pixels, a JPEG is decoded to sides of at least so many.
             enough = 2 * self.stylist.engine.size if small else None
             photo = decode_photo(file, name, recipe.max_pixels, enough)
             if outputs is None:
@@ -89,46 +98,54 @@ class Dyer:
                     encode_photo(encoded, pixels, output, like, recipe.quality if like is not None else None)
                     encoded.seek(0)
                     files.append(encoded.read())
-        return Made(tuple(files), (*photo.notes, *notes))
+        without_hair = any(isinstance(warning, NoHairWarning) for warning in told)
+        return Made(tuple(files), (*photo.notes, *map(str, told)), without_hair)
 
     def pictures(self, photo: Photo, settings: Settings) -> list[tuple[Any, Photo | None]]:
         """For each of `Recipe.save` the pixels to encode, and the photo whose profile and EXIF they keep."""
-        recipe, stylist, pixels = self.recipe, self.stylist, photo.pixels
-        if recipe.save == ("dyed",):
-            return [(self._dyed(pixels, settings), photo)]
-        height, width = photo.size or pixels.shape[:2]
-        refine, tiles = self._fine(pixels)
-        if tiles:
-            prob = full = stylist.segment(pixels, refine=refine, tiles=True)
-            refine = False
-        else:
-            prob = stylist.segment_map(pixels)
-            full = refine_map(pixels, prob, self.threads) if refine else unsquash(prob, height, width, self.threads)
-        mask = mask_pixels(full, recipe.binary)
-        made: dict[str, tuple[Any, Photo | None]] = {"mask": (mask, None)}
+        recipe, pixels = self.recipe, photo.pixels
+        if self._together is not None and recipe.save == ("dyed",):
+            dyed, found = self._together(pixels, settings)
+            if not found:
+                warn_no_hair([0], single=True)
+            return [(dyed, photo)]
+        refine = self._refines(pixels)
+        hair, missing = find_chosen(self.stylist, pixels, recipe.heads, refine)
+        if missing is not None:
+            warnings.warn(f"{missing}; left unchanged", UserWarning, stacklevel=2)
+        made: dict[str, tuple[Any, Photo | None]] = {}
         if "dyed" in recipe.save:
-            made["dyed"] = stylist.dye_by_map(pixels, prob, *settings, method=recipe.method, refine=refine), photo
-        if "overlay" in recipe.save:
-            made["overlay"] = overlay_pixels(pixels, mask), photo
+            made["dyed"] = pixels if missing else self._dyed(pixels, hair, settings, refine), photo
+        elif not missing and not has_hair(hair.prob, hair.size, self.threads).all():
+            warnings.warn("no hair found", NoHairWarning, stacklevel=2)
+        if recipe.save != ("dyed",):
+            mask = self._mask(photo, hair, refine)
+            made["mask"] = mask, None
+            if "overlay" in recipe.save:
+                made["overlay"] = overlay_pixels(pixels, mask), photo
         return [made[kind] for kind in recipe.save]
 
-    def _fine(self, pixels: Any) -> tuple[bool, bool]:
-        """Whether photos (H, W, C) or (N, H, W, C) get `refine` and `tiles`; what is none is refused by the stylist."""
-        if pixels.ndim < 3:
-            return False, False
-        return wants_refining(self.recipe.refine, *pixels.shape[-3:-1]), self.recipe.tiles
+    def _refines(self, pixels: Any) -> bool:
+        """Whether photos (H, W, C) or (N, H, W, C) are refined; what is none is refused by the stylist."""
+        return pixels.ndim > 2 and wants_refining(self.recipe.refine, *pixels.shape[-3:-1])
 
     def _try_dye(self, photos: Any, settings: Sequence[Any]) -> tuple[Any, list[int]]:
-        return self.stylist.try_dye(photos, settings, self.recipe.method, *self._fine(photos))
+        recipe = self.recipe
+        return self.stylist.try_dye(photos, settings, recipe.method, self._refines(photos), recipe.heads)
 
-    def _dyed(self, pixels: Any, settings: Settings) -> Any:
-        if self._together is None:
-            refine, tiles = self._fine(pixels)
-            return self.stylist.dye(pixels, *settings, method=self.recipe.method, refine=refine, tiles=tiles)
-        dyed, has_hair = self._together(pixels, settings)
-        if not has_hair:
-            warnings.warn("no hair found; left unchanged", NoHairWarning, stacklevel=2)
-        return dyed
+    def _dyed(self, pixels: Any, hair: Hair, settings: Settings, refine: bool) -> Any:
+        colors = self.recipe.head_colors
+        color = dealt(colors, len(hair)) if colors is not None and len(hair) else settings[0]
+        return self.stylist.dye_by_map(pixels, hair, color, *settings[1:], method=self.recipe.method, refine=refine)
+
+    def _mask(self, photo: Photo, hair: Hair, refine: bool) -> Any:
+        """The mask of a photo at its own size."""
+        prob = hair.prob
+        if hair.whole and refine:
+            prob = refine_map(photo.pixels, prob, self.threads)
+        elif hair.whole:
+            prob = unsquash(prob, *(photo.size or hair.size), self.threads)
+        return mask_pixels(prob, self.recipe.binary)
 
     def photo(self, task: Task, outbox: Outbox) -> Result:
         """Do a photo's task. It never raises but for what stops the program."""
@@ -150,6 +167,7 @@ class Dyer:
             checksums=checksums(made.files),
             size=sum(map(len, made.files)),
             notes=made.notes,
+            without_hair=made.without_hair,
         )
 
 
@@ -218,8 +236,8 @@ _notes = threading.local()
 
 
 @contextmanager
-def _noted() -> Iterator[list[str]]:
-    """Collect what this thread warns of, while `collecting_warnings` holds."""
+def _noted() -> Iterator[list[Warning]]:
+    """Collect the warnings of this thread, while `collecting_warnings` holds."""
     _notes.list = []
     try:
         yield _notes.list
@@ -236,7 +254,7 @@ def collecting_warnings() -> Iterator[None]:
         if notes is None:
             shown(message, category, *rest, **more)
         elif issubclass(category, UserWarning):
-            notes.append("no hair found; left unchanged" if category is NoHairWarning else str(message))
+            notes.append(message)
 
     with warnings.catch_warnings():
         shown = warnings.showwarning

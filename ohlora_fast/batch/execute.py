@@ -112,7 +112,9 @@ def _member(member: Member, dyer: Dyer) -> Member:
             result = replace(result, error=reason(error, sample.name))
         else:
             size = sum(map(len, made.files))
-            result = replace(result, checksums=checksums(made.files), size=size, notes=made.notes)
+            result = replace(
+                result, checksums=checksums(made.files), size=size, notes=made.notes, without_hair=made.without_hair
+            )
     return replace(member, made=made, result=replace(result, seconds=time.perf_counter() - start))
 
 

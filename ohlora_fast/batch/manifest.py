@@ -22,6 +22,8 @@ from ohlora_fast.errors import InputError
 
 PAGE = 1000
 """Entries read or written at a time."""
+FORM = 1
+"""Kept as SQLite's `user_version`: 0 stands for what was dyed before heads were looked for."""
 
 Namings: TypeAlias = Sequence[tuple[str, ...]]
 
@@ -101,9 +103,10 @@ class Manifest:
         inputs: what the run was given, for the record.
         version: of this library, for the record.
         scratch: work on a copy that is thrown away.
+        anew: go on with one of an earlier form: as recipes are others now, all of its photos will be made again.
 
     Raises:
-        InputError: it cannot be opened, another run holds it, or it is something else.
+        InputError: it cannot be opened, another run holds it, it is something else, or of an earlier form.
 
     Example:
         >>> import tempfile
@@ -118,7 +121,9 @@ class Manifest:
         {'done': 1}
     """
 
-    def __init__(self, path: str | Path, inputs: Sequence[str], version: str, scratch: bool = False) -> None:
+    def __init__(
+        self, path: str | Path, inputs: Sequence[str], version: str, scratch: bool = False, anew: bool = False
+    ) -> None:
         self.path = path
         try:
             if not scratch and str(path) != ":memory:":
@@ -133,6 +138,7 @@ class Manifest:
             self._db.execute("PRAGMA journal_mode=WAL")
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute("BEGIN IMMEDIATE")
+            self._check_form(anew)
             for statement in SCHEMA.split(";\n"):
                 self._db.execute(statement)
             self.run = self._execute(
@@ -144,6 +150,17 @@ class Manifest:
         except sqlite3.Error as error:
             locked = "locked" in str(error)
             raise InputError(f"manifest {path}: {'another run is at work on it' if locked else error}") from None
+
+    def _check_form(self, anew: bool) -> None:
+        begun = self._execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone()
+        (form,) = self._execute("PRAGMA user_version").fetchone()
+        if begun and form < FORM and not anew:
+            self.close()
+            raise InputError(
+                f"manifest {self.path}: it was begun by a version that did not look for heads; give another output "
+                "folder, or --overwrite to make all of its photos again"
+            )
+        self._execute(f"PRAGMA user_version = {FORM}")
 
     def close(self) -> None:
         """Let go of the file."""

@@ -31,7 +31,7 @@ from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Task
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import Photo
-from ohlora_fast.stylist import NAMES
+from ohlora_fast.ombre import NAMES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -148,7 +148,8 @@ class _Worker:
             if version != __version__:
                 raise InputError(f"ohlora-fast is {__version__} there and {version} here; allowed is one version")
             if recipe.digest() != digest:
-                raise InputError(f"checkpoint {recipe.checkpoint}: it is another file there")
+                student = recipe.checkpoint or "the bundled student"
+                raise InputError(f"checkpoint: {student} or the head finder is another file there")
             self.dyer = Dyer(_placed(recipe, gpus), threads=1)
             self.outbox = open_outbox(out)
         except InputError as error:  # raised here, it would come out as a long story of Ray's

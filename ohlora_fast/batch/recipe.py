@@ -6,12 +6,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ohlora_fast.arguments import shown
 from ohlora_fast.errors import InputError
+from ohlora_fast.heads.finder import bundled_heads
 from ohlora_fast.media.images import FORMATS, MAX_PIXELS
 from ohlora_fast.ombre import Ombre
 from ohlora_fast.ranges import OmbreRanges, Range
+from ohlora_fast.student import bundled
+from ohlora_fast.student.engines import read_graph
 
 if TYPE_CHECKING:
     from ohlora_fast.natural import NaturalDye
@@ -36,9 +40,12 @@ class Recipe:
             jpg and png, else the only one of bytes.
         refine: take what is finer than the student's map from the photo; None: of photos whose shorter side has 448
             pixels or more.
-        tiles: look again at heads that are small in a photo.
+        tiles: has no effect any more.
         checkpoint, engine, device: as of :class:`ohlora_fast.HairStylist`.
         method: as of :meth:`ohlora_fast.HairStylist.dye`; where a `NaturalDye` has stops, `color` has no effect.
+        heads: "auto", "whole" or indices from 0, as of :meth:`ohlora_fast.HairStylist.segment`. A photo in which one of
+            the indices is not there stays as it is.
+        head_colors: in place of `color`, one for each head that is dyed, over and over; None: `color` for all.
 
     Raises:
         InputError: a value is none of these.
@@ -67,6 +74,8 @@ class Recipe:
     engine: str = "auto"
     device: str = "auto"
     method: str | NaturalDye = "seed"
+    heads: str | tuple[int, ...] = "auto"
+    head_colors: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         self._ranges()
@@ -77,6 +86,14 @@ class Recipe:
         self._dye()
         if self.quality is not None and not (type(self.quality) is int and 1 <= self.quality <= 100):
             raise InputError(f"quality: got {self.quality!r}, allowed is a whole number from 1 to 100")
+        if self.heads not in ("auto", "whole") and not _is_indices(self.heads):
+            raise InputError(
+                f"heads: got {shown(self.heads)}, allowed are 'auto', 'whole' and a tuple of indices from 0, each once"
+            )
+        if self.head_colors is not None and not _is_hues(self.head_colors):
+            raise InputError(
+                f"head_colors: got {shown(self.head_colors)}, allowed is a tuple of one or more numbers from 0 to 1"
+            )
 
     def settings(self, name: str) -> Ombre:
         """The settings of the photo of this name."""
@@ -89,14 +106,10 @@ class Recipe:
 
     def digest(self) -> str:
         """Stands for everything but the settings that outputs depend on: what was made by another is made again."""
-        weights = "" if self.checkpoint is None else hashlib.blake2b(_content(self.checkpoint)).hexdigest()
-        rest = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, self.column)
-        run = (weights, self.engine, self.device)
-        # Sets that were dyed before there were these settings stay as they are.
-        fine = (self.refine, self.tiles) if self.refine is not False or self.tiles else ()
-        dye = self._dye()
-        method = () if dye is None else (repr(dye),)
-        return hashlib.blake2b(json.dumps(rest + run + fine + method).encode(), digest_size=12).hexdigest()
+        files = (self.save, self.binary, self.suffix, self.quality, self.max_pixels, self.column)
+        run = (weights_digest(self.checkpoint), self.engine, self.device)
+        how = (self.refine, repr(self._dye()), self.heads, self.head_colors)
+        return hashlib.blake2b(json.dumps(files + run + how).encode(), digest_size=12).hexdigest()
 
     def _dye(self) -> NaturalDye | None:
         if self.method == "seed":
@@ -109,8 +122,31 @@ class Recipe:
         return OmbreRanges(self.color, self.ombre_height, self.ombre_grad_height)
 
 
-def _content(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise InputError(f"checkpoint {path}: cannot be read ({error.strerror})") from None
+def weights_digest(checkpoint: str | None) -> str:
+    """Stands for the weights in use: the head finder's, and a checkpoint's or, of the bundled student, every form of
+    them, so that machines agree on it whichever engine they choose.
+
+    Raises:
+        InputError: the checkpoint cannot be read.
+
+    Example:
+        >>> len(weights_digest(None))
+        32
+    """
+    student = sorted(bundled("").glob("default*")) if checkpoint is None else [Path(checkpoint)]
+    digest = hashlib.blake2b(digest_size=16)
+    for path in (*student, *sorted(bundled_heads().parent.glob("*.onnx"))):
+        digest.update(hashlib.blake2b(read_graph(path, f"checkpoint {path}")).digest())
+    return digest.hexdigest()
+
+
+def _is_indices(heads: Any) -> bool:
+    if not isinstance(heads, tuple) or not heads:
+        return False
+    return all(type(one) is int and one >= 0 for one in heads) and len(set(heads)) == len(heads)
+
+
+def _is_hues(colors: Any) -> bool:
+    if not isinstance(colors, tuple) or not colors:
+        return False
+    return all(isinstance(one, int | float) and 0 <= one <= 1 for one in colors)

@@ -74,6 +74,7 @@ class Summary:
         seconds: how long it took.
         failures: a table of what failed, if anything did.
         unrecorded: results that the manifest could not take, for want of space: they will be made again.
+        without_hair: of `done`, photos in which no hair was found: dyeing has left them as they are.
     """
 
     done: int
@@ -83,6 +84,7 @@ class Summary:
     seconds: float
     failures: Path | None = None
     unrecorded: int = 0
+    without_hair: int = 0
 
 
 def dye_set(
@@ -105,7 +107,8 @@ def dye_set(
         How it ended. Photos that fail stop nothing; they are counted, and listed in `Summary.failures`.
 
     Raises:
-        InputError: an argument is of no use, there are no photos, or outputs stand there that no earlier run has made.
+        InputError: an argument is of no use, there are no photos, outputs stand there that no earlier run has made, or
+            the set was begun by a version that knew no heads, and `How.overwrite` does not say to make it anew.
         KeyboardInterrupt: Ctrl-C came; what is finished is recorded.
 
     Example:
@@ -151,7 +154,8 @@ def dye_set(
             outbox.clear()  # workers of a cluster whose driver was killed may have outlived the first time
         failed, path = _list_failures(manifest, how.dry_run)
         left = manifest.counts().get("waiting", 0)
-        return Summary(record.done, failed, earlier, left, time.monotonic() - start, path, record.unrecorded)
+        seconds = time.monotonic() - start
+        return Summary(record.done, failed, earlier, left, seconds, path, record.unrecorded, record.without_hair)
 
 
 def _open_manifest(inputs: list[str], outbox: Outbox, how: How) -> Manifest:
@@ -161,7 +165,7 @@ def _open_manifest(inputs: list[str], outbox: Outbox, how: How) -> Manifest:
         path = outbox.hidden / "manifest.sqlite"
     else:
         raise InputError(f"--manifest: a file on this machine is needed for the output folder {outbox.root}")
-    manifest = Manifest(path, inputs, __version__, scratch=how.dry_run)
+    manifest = Manifest(path, inputs, __version__, scratch=how.dry_run, anew=how.overwrite)
     if not how.dry_run:
         outbox.clear()
     return manifest
@@ -222,11 +226,13 @@ class _Recorder:
 
     def __init__(self, manifest: Manifest, progress: Progress) -> None:
         self.done = 0
+        self.without_hair = 0
         self._manifest = manifest
         self._progress = progress
         self._held: list[Result] = []
         self._flushed = time.monotonic()
         self._members: Counter[str] = Counter()
+        self._bald_members: Counter[str] = Counter()
 
     def __call__(self, result: Result) -> None:
         self._held.append(result)
@@ -237,12 +243,15 @@ class _Recorder:
 
     def _count(self, result: Result) -> None:
         if result.container:
-            members = self._members.pop(result.source, 0)
+            members, bald = self._members.pop(result.source, 0), self._bald_members.pop(result.source, 0)
             self.done += members if result.error is None else 0
+            self.without_hair += bald if result.error is None else 0
         elif result.member is None:
             self.done += result.error is None
+            self.without_hair += result.without_hair
         else:
             self._members[result.source] += result.error is None
+            self._bald_members[result.source] += result.without_hair
 
     def flush(self) -> None:
         """Enter what is held; what a full disk refuses is held on."""

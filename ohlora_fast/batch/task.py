@@ -43,6 +43,7 @@ class Result:
         notes: what is to be said about it otherwise.
         container: whether this is what became of a container as a whole.
         images: how many photos were in it.
+        without_hair: whether no hair was found in the photo.
     """
 
     source: str
@@ -55,3 +56,4 @@ class Result:
     notes: tuple[str, ...] = ()
     container: bool = False
     images: int = 1
+    without_hair: bool = False

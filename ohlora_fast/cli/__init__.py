@@ -20,7 +20,7 @@ from ohlora_fast.cli.console import PROGRAM, complain, show_warning
 from ohlora_fast.errors import InputError
 
 SUBCOMMANDS = (
-    "dye", "animate", "segment", "video", "webcam", "web", "download", "label", "demo", "gallery", "distill",
+    "dye", "heads", "segment", "animate", "video", "webcam", "web", "download", "label", "demo", "gallery", "distill",
     "evaluate", "export", "stylegan", "benchmark", "info",
 )  # fmt: skip
 
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser with every subcommand."""
-    parser = Parser(prog=PROGRAM, description="Find hair in portraits and dye it.")
+    parser = Parser(prog=PROGRAM, description="Find hair in photos and dye it.")
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name in SUBCOMMANDS:

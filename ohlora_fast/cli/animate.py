@@ -13,10 +13,13 @@ from ohlora_fast.cli.options import (
     add_animation_options,
     add_engine_options,
     add_file_options,
+    add_head_options,
     add_mask_options,
     add_sweep_options,
     color_keys,
     count,
+    head_colors_from,
+    heads_from,
     stylist_from,
     write_animation,
 )
@@ -31,7 +34,8 @@ DESCRIPTION = """\
 Dye the hair in photos with settings that move, and write animations. OUT is a .gif, .webp or .mp4 file, in which
 several photos come one after the other, each fitted into the first one's size; or a folder, which gets a file for each.
 If all settings end where they begin (color 1 is 0 again), the animation runs round without a seam. With --undyed
-photos are put together as they are, a frame each: those, for example, that `dye` wrote into a folder."""
+photos are put together as they are, a frame each: those, for example, that `dye` wrote into a folder. With
+--head-colors each head keeps its own; where --color has several, all heads move as it does, each from its own on."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -39,8 +43,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("animate", help="animate the hair's colour", description=DESCRIPTION)
     add_file_options(parser, "a .gif, .webp or .mp4 file, or a folder")
     add_sweep_options(parser)
+    parser.set_defaults(color=None)  # 0:1, but with --head-colors none
     add_natural_options(parser, swept=True)
     add_mask_options(parser)
+    add_head_options(parser)
     add_animation_options(parser)
     parser.add_argument("--frames", type=count, default=48, metavar="N", help="of each photo (default 48)")
     parser.add_argument(
@@ -130,18 +136,26 @@ def _one_after_the_other(args: argparse.Namespace) -> int:
 
 def _frames(stylist: HairStylist, pixels: Pixels, args: argparse.Namespace) -> Iterator[Pixels]:
     from ohlora_fast.animate import dyed_frames
+    from ohlora_fast.heads.choosing import find_chosen
     from ohlora_fast.refine import wants_refining
 
+    head_colors = head_colors_from(args)
+    color = args.color or ("0:1" if head_colors is None else "0")
+    refine = wants_refining(args.refine, *pixels.shape[:2])
+    hair, missing = find_chosen(stylist, pixels, heads_from(args), refine)
+    if missing is not None:
+        raise InputError(missing)
     return dyed_frames(
         stylist,
         pixels,
-        color_keys(args.color),
+        color_keys(color),
         args.ombre_height,
         args.ombre_grad_height,
         args.frames,
-        method=method_from(args, args.color if ":" not in args.color else None),
+        method=method_from(args, color if head_colors is None and ":" not in color else None),
         strength=args.strength,
         lift=args.lift,
-        refine=wants_refining(args.refine, *pixels.shape[:2]),
-        tiles=args.tiles,
+        refine=refine,
+        hair=hair,
+        head_colors=head_colors,
     )

@@ -34,7 +34,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(args: argparse.Namespace) -> int:
     """Write the five pictures and say where."""
-    from ohlora_fast import apply_ombre
+    from ohlora_fast.heads.hair import full_size
     from ohlora_fast.media.images import write_photo
     from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
     from ohlora_fast.media.sheet import contact_sheet
@@ -46,11 +46,11 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise InputError(f"--out: cannot make the folder {folder}: {error.strerror}") from error
     stylist = stylist_from(args)
-    prob = stylist.segment_map(before)
-    mask = mask_pixels(stylist.segment(before))
+    hair = stylist.find_hair(before)
+    mask = mask_pixels(full_size(hair, args.threads))
 
     def dyed(number: float, height: float) -> Pixels:
-        return apply_ombre(before, prob, number, height, args.ombre_grad_height, threads=args.threads)
+        return stylist.dye_by_map(before, hair, number, height, args.ombre_grad_height)
 
     rows, columns = head_window(mask)
     pictures = {
@@ -91,9 +91,6 @@ def head_window(mask: Pixels) -> tuple[slice, slice]:
 
 def portrait() -> Pixels:
     """Return head and shoulders of the sample portrait, uint8 (320, 320, 3).
-
-    The student sees a photo at 224×224, and knows portraits in which the head is large. In the whole picture hers is
-    small, and the student takes the rim of the suit's dark collar and of the helmet for hair.
 
     Raises:
         InputError: scikit-image is not installed.

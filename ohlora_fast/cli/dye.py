@@ -17,13 +17,15 @@ from ohlora_fast.cli.natural_options import add_natural_options, describe_method
 from ohlora_fast.cli.options import (
     add_engine_options,
     add_file_options,
+    add_head_options,
     add_mask_options,
     as_text,
     color_range,
     count,
     fraction_range,
+    head_colors_from,
+    heads_from,
     percent,
-    stylist_from,
 )
 from ohlora_fast.errors import InputError
 
@@ -65,6 +67,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "--quality", type=percent, metavar="Q", help="JPEG and WebP quality, 1 to 100 (default: as the input, or 95)"
     )
     add_mask_options(parser)
+    add_head_options(parser)
     add_natural_options(parser)
     add_engine_options(parser)
     made = parser.add_argument_group("what is made of each picture of a set")
@@ -104,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.batch.recipe import Recipe
     from ohlora_fast.media.images import MAX_PIXELS
 
-    method = method_from(args, args.color)
+    head_colors = head_colors_from(args)
+    method = method_from(args, args.color if head_colors is None else None)
     color = color_range(args.color)
     recipe = Recipe(
         color=color,
@@ -118,21 +122,27 @@ def run(args: argparse.Namespace) -> int:
         max_pixels=args.max_pixels or MAX_PIXELS,
         column=args.column,
         refine=args.refine,
-        tiles=args.tiles,
         checkpoint=args.checkpoint,
         engine=args.engine,
         device=args.device,
         method=method,
+        heads=heads_from(args),
+        head_colors=head_colors,
     )
     if not args.json and not args.quiet:
-        print(_described(color, method), flush=True)
+        print(_described(color, method, head_colors), flush=True)
     return _dye_set(args, recipe) if _is_set(args) else _dye_one(args, recipe)
 
 
-def _described(value: float | tuple[float, float], method: str | NaturalDye) -> str:
+def _described(
+    value: float | tuple[float, float], method: str | NaturalDye, head_colors: tuple[float, ...] | None
+) -> str:
     from ohlora_fast.colors import describe_color
 
-    color = describe_color(value) if isinstance(value, float) else f"color drawn from {value[0]:g} to {value[1]:g}"
+    if head_colors is not None:
+        color = f"heads: {', '.join(map(describe_color, head_colors))}"
+    else:
+        color = describe_color(value) if isinstance(value, float) else f"color drawn from {value[0]:g} to {value[1]:g}"
     if isinstance(method, str):
         return color
     return describe_method(method) + (f", {color}" if method.stops is None else "")
@@ -163,10 +173,10 @@ def _is_set(args: argparse.Namespace) -> bool:
 
 
 def _dye_one(args: argparse.Namespace, recipe: Recipe) -> int:
+    from ohlora_fast.batch.dyer import Dyer
     from ohlora_fast.cli.jobs import run_jobs
     from ohlora_fast.cli.plan import Job, Naming, plan_jobs
     from ohlora_fast.media.images import output_format, read_photo, write_photo
-    from ohlora_fast.refine import wants_refining
 
     if recipe.save != ("dyed",) or recipe.suffix is not None:
         raise InputError(f"--save and --format: {args.out} came, which is a file; allowed is a folder")
@@ -180,14 +190,13 @@ def _dye_one(args: argparse.Namespace, recipe: Recipe) -> int:
     if not jobs:
         print("every output exists already")
         return 0
-    stylist = stylist_from(args)
+    dyer = Dyer(recipe, args.threads)
 
     def work(job: Job) -> Sequence[str]:
         photo = read_photo(job.source, max_pixels=recipe.max_pixels)
         settings = recipe.settings(job.source.name)
-        refine = wants_refining(recipe.refine, *photo.pixels.shape[:2])
         chosen = settings.color, settings.ombre_height, settings.ombre_grad_height
-        dyed = stylist.dye(photo.pixels, *chosen, method=recipe.method, refine=refine, tiles=recipe.tiles)
+        ((dyed, _),) = dyer.pictures(photo, chosen)
         write_photo(job.outputs[0], dyed, like=photo, quality=recipe.quality, overwrite=args.overwrite)
         return photo.notes
 
@@ -240,7 +249,8 @@ def _report(summary: Summary, args: argparse.Namespace, how: How) -> None:
         return
     if not args.quiet:
         rate = f", {summary.done / summary.seconds:.1f}/s" if summary.done else ""
-        parts = [f"{summary.done:,} dyed in {summary.seconds:.1f} s{rate}"]
+        bald = f", {summary.without_hair:,} of them without hair" if summary.without_hair else ""
+        parts = [f"{summary.done:,} dyed in {summary.seconds:.1f} s{rate}{bald}"]
         parts += [f"{summary.earlier:,} done earlier"] * bool(summary.earlier)
         parts += [f"{summary.left:,} to do"] * bool(summary.left)
         print("; ".join(parts[1 if how.dry_run else 0 :]) or "nothing to do")

@@ -16,13 +16,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ohlora_fast.cli.options import add_engine_options
+from ohlora_fast.cli.options import add_engine_options, add_tiles_option
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
     from ohlora_fast.distill.data import Pair
     from ohlora_fast.distill.metrics import Counts
     from ohlora_fast.distill.report import Run
+    from ohlora_fast.distill.scenes import Scenes
     from ohlora_fast.media.convert import Pixels
 
 DESCRIPTION = """\
@@ -30,7 +31,9 @@ Score masks on the pairs DATA/images/NAME.jpg and DATA/masks/NAME.png (or on wha
 to the first underscore) apart: prediction > 0.5 against mask >= 128 at the photo's own size; both empty counts as 1.
 Several students are compared. DIR gets report/ (tables and curves, no photos), scores.csv (every photo) and photos/:
 overlays (green: the student's mask, blue: the true one, sky blue: both) and worst.jpg, the 24 photos of lowest IoU. An
-earlier evaluation there is replaced."""
+earlier evaluation there is replaced.
+If DATA holds ccp/val/images and hair, people/faces.json and nothing/val, photos that are no portraits are scored
+instead: IoU of whole figures, heads found and hair far from them, and photos without people in which hair is found."""
 
 WORST = 24
 ACROSS = 3
@@ -61,7 +64,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("-o", "--out", metavar="DIR", help="folder for a report, the scores and the photos")
     parser.add_argument("--csv", metavar="FILE", help="also write the scores of every pair")
     parser.add_argument("--refine", action="store_true", help="score refined masks, as `dye` makes of large pictures")
-    parser.add_argument("--tiles", action="store_true", help="score masks of a second look at small heads")
+    parser.add_argument("--whole", action="store_true", help="score the student's maps of whole photos, without heads")
+    add_tiles_option(parser)
     add_engine_options(parser, several=True)
     parser.set_defaults(run=run)
 
@@ -72,18 +76,26 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.distill.data import find_pairs
     from ohlora_fast.distill.metrics import summarise
     from ohlora_fast.distill.report import scores_table, table_markdown, write_report
+    from ohlora_fast.distill.scenes import find_scenes
     from ohlora_fast.media.files import written_whole
     from ohlora_fast.stylist import HairStylist
 
-    pairs = find_pairs(args.data)
+    scenes = find_scenes(args.data)
+    if scenes is not None and (args.out is not None or args.csv is not None):
+        raise InputError(f"--out, --csv: one came for {args.data}, whose scores are printed alone; allowed is neither")
+    pairs = [] if scenes is not None else find_pairs(args.data)
     students = find_students(args.runs, args.checkpoint or [])
     if args.out is not None:
         figure_class()  # that matplotlib is missing shall not come out at the end
         check_folder(Path(args.out))
-    how = {name: True for name in ("refine", "tiles") if getattr(args, name)}
+    how = {name: True for name in ("refine", "whole") if getattr(args, name)}
     students = [replace(one, settings={**one.settings, **how}) for one in students]
     stylists = [HairStylist(one.checkpoint, args.engine, args.device, args.threads) for one in students]
-    segments = [partial(stylist.segment, refine=args.refine, tiles=args.tiles) for stylist in stylists]
+    heads = "whole" if args.whole else "auto"
+    segments = [partial(stylist.segment, refine=args.refine, heads=heads) for stylist in stylists]
+    if scenes is not None:
+        print_scenes(students, segments, scenes)
+        return 0
     if args.out is None:
         counts = score(segments, pairs, [None] * len(students))
     else:
@@ -108,6 +120,19 @@ def run(args: argparse.Namespace) -> int:
     if args.out is not None:
         print(f"\n{Path(args.out, 'report', 'report.html')}")
     return 0
+
+
+def print_scenes(students: Sequence[Student], segments: Sequence[Callable[[Pixels], Any]], scenes: Scenes) -> None:
+    """Score each student on photos that are no portraits, and print it."""
+    from ohlora_fast.distill.scenes import score_scenes
+
+    for one, segment in zip(students, segments, strict=True):
+        found = score_scenes(segment, scenes)
+        if len(students) > 1:
+            print(f"{one.name}:")
+        print(f"ccp/val: mean IoU {found.iou:.4f}, below 0.3 {found.lost:.1%} of {len(scenes.figures)} photos")
+        print(f"people: heads found {found.heads:.2%}, spill {found.spill:.5f} over {len(scenes.people)} photos")
+        print(f"nothing/val: hair in {found.nothing:.1%} of {len(scenes.nothing)} photos", flush=True)
 
 
 def find_students(runs: Sequence[str], checkpoints: Sequence[str]) -> list[Student]:

@@ -1,4 +1,4 @@
-"""`ohlora-fast gallery`: portraits in many colours by every method, side by side on one page."""
+"""`ohlora-fast gallery`: photos in many colours by every method, side by side on one page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ohlora_fast.cli.options import add_engine_options, add_file_options, count, fraction, stylist_from
+from ohlora_fast.cli.options import (
+    add_engine_options,
+    add_file_options,
+    add_whose_options,
+    count,
+    fraction,
+    heads_from,
+    stylist_from,
+)
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     from ohlora_fast.media.convert import Pixels
 
 DESCRIPTION = """\
-Dye portraits in many colours by every method, for looking: of each two sheets, NAME_methods.jpg (hues; the seed's
+Dye photos in many colours by every method, for looking: of each two sheets, NAME_methods.jpg (hues; the seed's
 formula above natural dyeing, without and with more lift) and NAME_looks.jpg (palettes, flow, highlights, undercolour),
 and a page, index.html, that shows them all."""
 
@@ -40,6 +48,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--cell", type=count, default=224, metavar="N", help="side of a picture, pixels (224)")
     parser.add_argument("--ombre-height", type=fraction, default=0.9, metavar="X", help="0 to 1 (0.9)")
     parser.add_argument("--ombre-grad-height", type=fraction, default=0.4, metavar="X", help="0 to 1 (0.4)")
+    add_whose_options(parser)
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
@@ -76,16 +85,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def sheets(stylist: HairStylist, before: Pixels, args: argparse.Namespace) -> list[Pixels]:
-    """The two sheets of a portrait, cropped to the head: methods by hues, and looks by lift."""
+    """The two sheets of a portrait, cropped to the heads: methods by hues, and looks by lift.
+
+    Raises:
+        InputError: a head that was chosen is not there.
+    """
     from ohlora_fast import NaturalDye
     from ohlora_fast.cli.demo import head_window
     from ohlora_fast.colors import PALETTE
+    from ohlora_fast.heads.choosing import find_chosen
+    from ohlora_fast.heads.hair import full_size
     from ohlora_fast.media.overlay import mask_pixels
     from ohlora_fast.media.sheet import contact_sheet
 
-    prob = stylist.segment_map(before)
-    head = head_window(mask_pixels(stylist.segment(before)))
-    window = squared(head, before.shape[:2])
+    hair, missing = find_chosen(stylist, before, heads_from(args))
+    if missing is not None:
+        raise InputError(missing)
+    window = squared(head_window(mask_pixels(full_size(hair, stylist.threads))), before.shape[:2])
     heights = args.ombre_height, args.ombre_grad_height
     methods: dict[str, str | NaturalDye] = {
         "seed": "seed",
@@ -95,7 +111,7 @@ def sheets(stylist: HairStylist, before: Pixels, args: argparse.Namespace) -> li
     looks = {lift: looks_at(lift) for lift in (0.3, 0.9)}
 
     def dyed(color: float, method: str | NaturalDye) -> Pixels:
-        result: Pixels = stylist.dye_by_map(before, prob, color, *heights, method=method)
+        result: Pixels = stylist.dye_by_map(before, hair, color, *heights, method=method)
         return result[window]
 
     return [

@@ -15,16 +15,18 @@ from ohlora_fast.cli.plan import Job
 from ohlora_fast.errors import InputError
 
 
-def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sequence[str]], args: argparse.Namespace) -> int:
+def run_jobs(
+    jobs: Sequence[Job], work: Callable[[Job], Sequence[str]], args: argparse.Namespace, told: bool = True
+) -> int:
     """Call `work` on each job and return the exit code: 0, or 1 if any failed.
 
     `work` makes the job's folders and files and returns notes on its picture. Notes and warnings are printed
     with the picture's name, failures at the end. On a terminal a bar shows the progress, elsewhere a line a
-    picture.
+    picture; neither, if `work` prints its results itself and so `told` is False.
     """
     failures: list[str] = []
     done = 0
-    bar = _progress_bar(len(jobs))
+    bar = _progress_bar(len(jobs)) if told else None
     try:
         for number, job in enumerate(jobs, 1):
             failure = _run_one(job, work, args.debug)
@@ -32,7 +34,7 @@ def run_jobs(jobs: Sequence[Job], work: Callable[[Job], Sequence[str]], args: ar
                 failures.append(failure)
             else:
                 done += 1
-                if bar is None:
+                if told and bar is None:
                     made = " ".join(map(str, job.outputs))
                     print(f"[{number}/{len(jobs)}] {job.source} → {made}", flush=True)
             if bar is not None:

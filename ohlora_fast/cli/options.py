@@ -97,6 +97,26 @@ def count(text: str) -> int:
     return value
 
 
+def head_numbers(text: str) -> tuple[int, ...]:
+    """`--head`: numbers from 1, with commas between, as indices from 0.
+
+    >>> head_numbers("1,3")
+    (0, 2)
+    """
+    numbers = text.split(",")
+    indices = tuple(int(one) - 1 for one in numbers if one.isascii() and one.isdigit())
+    if len(indices) < len(numbers) or min(indices) < 0 or len(set(indices)) < len(indices):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} came; allowed are numbers of heads from 1 on, each once, with commas between"
+        )
+    return indices
+
+
+def colors(text: str) -> tuple[float, ...]:
+    """`--head-colors`: one or more as `color` takes, with commas between."""
+    return tuple(map(color, text.split(",")))
+
+
 def positive(text: str) -> float:
     """A number above 0."""
     return number(text, lambda value: 0 < value < math.inf, "a number above 0")
@@ -161,13 +181,60 @@ def add_mask_options(parser: argparse.ArgumentParser) -> None:
         help="take strands finer than the student's 224×224 from the picture (default: if its shorter side has 448 "
         "pixels or more)",
     )  # fmt: skip
-    parser.add_argument("--tiles", action="store_true", help="look again at heads that are small in a picture")
+    add_tiles_option(parser)
 
 
-def add_file_options(parser: argparse.ArgumentParser, out_help: str) -> None:
-    """Add inputs, output and what happens to files that exist."""
+def add_tiles_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--tiles`, which scripts may still give."""
+    parser.add_argument(
+        "--tiles", action="store_true", help="has no effect any more: small heads are always looked at up close"
+    )
+
+
+def add_head_options(parser: argparse.ArgumentParser) -> None:
+    """Add whose hair is dyed, and in which colours: `heads_from` and `head_colors_from` read it."""
+    group = parser.add_argument_group("heads", "Each is dyed on its own; `ohlora-fast heads` shows their numbers.")
+    add_whose_options(group)
+    group.add_argument(
+        "--head-colors", type=colors, metavar="C,C,…",
+        help="a hue a head, 0 to 1, CSS names or #rrggbb, from the left or in the order of --head; the first comes "
+        "again after the last (default: --color for all)",
+    )  # fmt: skip
+
+
+def add_whose_options(parser: argparse._ActionsContainer) -> None:
+    """Add whose hair is meant, as `heads_from` reads it."""
+    whose = parser.add_mutually_exclusive_group()
+    whose.add_argument(
+        "--head", type=head_numbers, metavar="N,N,…", help="these heads alone, numbered from 1, from the left (all)"
+    )
+    whose.add_argument(
+        "--whole", action="store_true", help="look for no heads: take the hair that the student sees in the whole photo"
+    )
+
+
+def heads_from(args: argparse.Namespace) -> str | tuple[int, ...]:
+    """Whose hair the options ask for: "auto", "whole", or indices from 0."""
+    indices: tuple[int, ...] | None = args.head
+    return indices or ("whole" if args.whole else "auto")
+
+
+def head_colors_from(args: argparse.Namespace) -> tuple[float, ...] | None:
+    """The heads' hues, which are dealt out over and over; None: one colour for all.
+
+    Raises:
+        InputError: they came beside a palette, which has its own colours.
+    """
+    hues: tuple[float, ...] | None = args.head_colors
+    if hues is not None and getattr(args, "palette", None) is not None:
+        raise InputError("--head-colors: came with --palette; allowed is one of the two")
+    return hues
+
+
+def add_file_options(parser: argparse.ArgumentParser, out_help: str, needed: bool = True) -> None:
+    """Add inputs, output, which may be left out unless it is `needed`, and what happens to files that exist."""
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="picture files, globs and folders")
-    parser.add_argument("-o", "--out", required=True, help=out_help)
+    parser.add_argument("-o", "--out", required=needed, help=out_help)
     parser.add_argument("--recursive", action="store_true", help="go into the folders of a folder, and keep them")
     existing = parser.add_mutually_exclusive_group()
     existing.add_argument("--overwrite", action="store_true", help="replace outputs that exist (never an input)")

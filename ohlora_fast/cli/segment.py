@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import astuple
 from pathlib import Path
 
-from ohlora_fast.cli.options import add_engine_options, add_file_options, add_mask_options, stylist_from
+from ohlora_fast.cli.options import (
+    add_engine_options,
+    add_file_options,
+    add_mask_options,
+    add_whose_options,
+    heads_from,
+)
 from ohlora_fast.errors import InputError
 
 DESCRIPTION = """\
 Write two PNG files a picture: the mask, grey, 255 where hair is certain; and the overlay, the picture with
 the mask in green. In a folder they are NAME_mask.png and NAME_overlay.png; NAME is a picture's name without
 its suffix, or with it where two pictures would otherwise share an output (a.jpg and a.png). For one picture
-OUT may be the mask's file, OUT.png; the overlay is then OUT_overlay.png beside it."""
+OUT may be the mask's file, OUT.png; the overlay is then OUT_overlay.png beside it. Where a head of --head is not there,
+the mask is empty."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,32 +30,37 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     add_file_options(parser, "the mask's .png file for one picture, or a folder")
     parser.add_argument("--binary", action="store_true", help="0 or 255 in the mask, cut at probability 0.5")
     add_mask_options(parser)
+    add_whose_options(parser)
     add_engine_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Segment what `args` names and return the exit code."""
+    from ohlora_fast.batch.dyer import Dyer
+    from ohlora_fast.batch.recipe import Recipe
     from ohlora_fast.cli.jobs import run_jobs
     from ohlora_fast.cli.plan import Job, plan_jobs, with_endings
     from ohlora_fast.media.images import MAX_PIXELS, read_photo, write_photo
-    from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
-    from ohlora_fast.refine import wants_refining
+    from ohlora_fast.ombre import Ombre
 
     naming = with_endings(as_file, "_mask.png", "_overlay.png")
     jobs = plan_jobs(args.images, args.out, naming, args.recursive, args.overwrite, args.skip_existing)
     if not jobs:
         print("every output exists already")
         return 0
-    stylist = stylist_from(args)
+    recipe = Recipe(
+        save=("mask", "overlay"), binary=args.binary, refine=args.refine, heads=heads_from(args),
+        checkpoint=args.checkpoint, engine=args.engine, device=args.device,
+    )  # fmt: skip
+    dyer = Dyer(recipe, args.threads)
+    no_color = astuple(Ombre())  # has no effect on masks
 
     def work(job: Job) -> Sequence[str]:
         photo = read_photo(job.source, max_pixels=args.max_pixels or MAX_PIXELS)
-        refine = wants_refining(args.refine, *photo.pixels.shape[:2])
-        mask = mask_pixels(stylist.segment(photo.pixels, refine=refine, tiles=args.tiles), binary=args.binary)
         replace = args.overwrite or args.skip_existing  # of a pair that is half there, both are made again
-        write_photo(job.outputs[0], mask, overwrite=replace)
-        write_photo(job.outputs[1], overlay_pixels(photo.pixels, mask), like=photo, overwrite=replace)
+        for path, (pixels, like) in zip(job.outputs, dyer.pictures(photo, no_color), strict=True):
+            write_photo(path, pixels, like=like, overwrite=replace)
         return photo.notes
 
     return run_jobs(jobs, work, args)

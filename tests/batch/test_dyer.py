@@ -48,11 +48,11 @@ def test_all_that_can_be_made(portrait_pixels: np.ndarray) -> None:
     assert made.notes == ()
 
 
-def test_masks_of_large_jpegs_come_from_small_ones(portrait_pixels: np.ndarray) -> None:
+def test_maps_of_large_jpegs_come_from_small_ones(portrait_pixels: np.ndarray) -> None:
     large = np.array(Image.fromarray(portrait_pixels).resize((1900, 2100), Image.Resampling.BICUBIC))
     file = encoded(large, "a.jpg", quality=95)
-    (alone,) = Dyer(Recipe(save=("mask",))).make(file, "a.jpg", None, SETTINGS).files
-    beside = Dyer(Recipe(save=("mask", "overlay"))).make(file, "a.jpg", None, SETTINGS).files[0]
+    (alone,) = Dyer(Recipe(save=("mask",), heads="whole")).make(file, "a.jpg", None, SETTINGS).files
+    beside = Dyer(Recipe(save=("mask", "overlay"), heads="whole")).make(file, "a.jpg", None, SETTINGS).files[0]
     small, whole = decoded(alone) >= 128, decoded(beside) >= 128
     assert small.shape == (2100, 1900)
     assert (small & whole).sum() / (small | whole).sum() > 0.97
@@ -65,7 +65,7 @@ def test_a_turned_jpeg_that_is_decoded_small(portrait_pixels: np.ndarray) -> Non
     exif[0x0112] = 6
     file = io.BytesIO()
     large.save(file, "JPEG", quality=95, exif=exif)
-    (mask,) = Dyer(Recipe(save=("mask",))).make(file, "a.jpg", None, SETTINGS).files
+    (mask,) = Dyer(Recipe(save=("mask",), heads="whole")).make(file, "a.jpg", None, SETTINGS).files
     upright = np.array(Image.fromarray(decoded(mask)).resize((180, 200))) >= 128
     wanted = HairStylist().segment(portrait_pixels) >= 0.5
     assert decoded(mask).shape == (2000, 1800)
@@ -144,12 +144,9 @@ def test_warnings_elsewhere_are_warnings_still() -> None:
     assert len(caught) == 1
 
 
-def test_refined_and_tiled(portrait_pixels: np.ndarray) -> None:
+def test_refined(portrait_pixels: np.ndarray) -> None:
     stylist, file = HairStylist(threads=1), encoded(portrait_pixels, "a.png")
-    recipe = Recipe(save=("mask", "dyed"), refine=True, tiles=True)
-    mask, dyed = Dyer(recipe).make(file, "a.png", None, SETTINGS).files
-    how = {"refine": True, "tiles": True}
-    np.testing.assert_array_equal(decoded(mask), mask_pixels(stylist.segment(portrait_pixels, **how)))
-    np.testing.assert_array_equal(decoded(dyed), stylist.dye(portrait_pixels, *SETTINGS, **how))
-    assert len({Recipe(refine=refine).digest() for refine in (False, True, None)} | {recipe.digest()}) == 4
-    assert Recipe(tiles=True).digest() != Recipe().digest()
+    mask, dyed = Dyer(Recipe(save=("mask", "dyed"), refine=True)).make(file, "a.png", None, SETTINGS).files
+    np.testing.assert_array_equal(decoded(mask), mask_pixels(stylist.segment(portrait_pixels, refine=True)))
+    np.testing.assert_array_equal(decoded(dyed), stylist.dye(portrait_pixels, *SETTINGS, refine=True))
+    assert len({Recipe(refine=refine).digest() for refine in (False, True, None)}) == 3

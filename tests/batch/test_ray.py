@@ -106,12 +106,24 @@ def test_same_files_and_manifest_as_the_local_runner(
     here = dye_set([photos], tmp_path / "local", RECIPE, How(recursive=True))
     there = dye_set([photos], tmp_path / "ray", RECIPE, How(recursive=True, runner="ray"))
     assert (here.done, here.failed, here.left) == (there.done, there.failed, there.left) == (PHOTOS - 1, 1, 0)
+    assert (here.without_hair, there.without_hair) == (1, 1)
     assert len(made(tmp_path / "ray")) == 2 * (PHOTOS - 1) + 1  # and the table of failures
     assert made(tmp_path / "ray") == made(tmp_path / "local")
     assert rows(tmp_path / "ray") == rows(tmp_path / "local")
     notes = [row[-3] for row in rows(tmp_path / "ray")]
     assert sum(note == "no hair found; left unchanged" for note in notes) == 1
     assert dye_set([photos], tmp_path / "ray", RECIPE, How(recursive=True, runner="ray")).earlier == PHOTOS - 1
+
+
+@pytest.mark.usefixtures("cluster")
+def test_same_files_as_the_local_runner_head_by_head(group: Path, portrait: Path, tmp_path: Path) -> None:
+    recipe = Recipe(save=("dyed", "mask"), heads=(1, 0), head_colors=(0.1, 0.6), refine=None)
+    here = dye_set([group, portrait], tmp_path / "local", recipe)
+    there = dye_set([group, portrait], tmp_path / "ray", recipe, How(runner="ray"))
+    assert (here.done, here.without_hair) == (there.done, there.without_hair) == (2, 0)
+    assert made(tmp_path / "ray") == made(tmp_path / "local")
+    assert rows(tmp_path / "ray") == rows(tmp_path / "local")
+    assert [row[-3] for row in rows(tmp_path / "ray")] == ["", "no head 2 (heads found: 1); left unchanged"]
 
 
 def test_a_node_dies_in_mid_run(cluster: Any, photos: Path, tmp_path: Path) -> None:
@@ -204,7 +216,7 @@ def test_what_no_worker_can_do(tmp_path: Path, workers: int, gpus: float, device
     ("digest", "version", "message"),
     [
         (RECIPE.digest(), "0.0.1", f"ohlora-fast is {__version__} there and 0.0.1 here; allowed is one version"),
-        ("0", __version__, "checkpoint None: it is another file there"),
+        ("0", __version__, "checkpoint: the bundled student or the head finder is another file there"),
     ],
 )
 def test_a_node_with_another_student(tmp_path: Path, digest: str, version: str, message: str) -> None:

@@ -145,10 +145,10 @@ def shown(path: Path) -> list[Pixels]:
 
 def test_transparency_is_laid_on_white(portrait: Path, tmp_path: Path) -> None:
     with Image.open(portrait) as image:
-        image.putalpha(Image.fromarray(np.repeat(np.uint8([[255, 0]]), 90, 1).repeat(200, 0)))
+        image.putalpha(Image.fromarray(np.repeat(np.uint8([[255], [0]]), (160, 40), 0).repeat(180, 1)))
         image.save(portrait)
     assert animate(portrait, "-o", tmp_path / "out.gif", "--frames", 2) == 0
-    assert (frames_of(tmp_path / "out.gif")[0][:, 100:] > 250).all()
+    assert (frames_of(tmp_path / "out.gif")[0][165:] > 250).all()
 
 
 def test_a_photo_without_hair_is_named_and_the_others_go_on(
@@ -202,6 +202,39 @@ def test_wrong_usage(
     error = capsys.readouterr().err
     assert line in error
     assert error.count("\n") == 1
+
+
+def test_each_head_keeps_or_moves_its_own_colour(group: Path, group_pixels: Pixels, tmp_path: Path) -> None:
+    stylist, options = HairStylist(device="cpu"), ["--ombre-height", "0.5:1", "--frames", 3, "--side", 1000]
+    colors = ["--head-colors", "0.1,0.5", "--no-refine"]
+    for moves, way in (([], 0.0), (["--color", "0.2:0.6"], 0.2)):
+        assert animate(group, "-o", tmp_path / "out.gif", *options, *colors, *moves, "--overwrite") == 0
+        for number, frame in enumerate(frames_of(tmp_path / "out.gif")):
+            hues = [hue + number * way for hue in (0.1, 0.5, 0.1)]
+            wanted = stylist.dye(group_pixels, hues, 0.5 + 0.25 * number, 0.5)
+            assert np.abs(frame - wanted.astype(int)).mean() < 4
+
+
+def test_chosen_heads(group: Path, group_pixels: Pixels, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--frames", 2, "--side", 1000, "--no-refine", "--color", "0.3", "--ombre-height", 1]
+    assert animate(group, "-o", tmp_path / "out.gif", *options, "--head", 2) == 0
+    found = frames_of(tmp_path / "out.gif")[0]
+    stylist = HairStylist(device="cpu")
+    assert np.abs(found - stylist.dye(group_pixels, 0.3, 1, heads=[1]).astype(int)).mean() < 4
+    assert np.abs(found - stylist.dye(group_pixels, 0.3, 1).astype(int)).max() > 60
+    assert animate(group, "-o", tmp_path / "more.gif", *options, "--head", 4) == 1
+    assert capsys.readouterr().err == f"ohlora-fast: error: {group}: no head 4 (heads found: 3)\n"
+
+
+def test_hair_that_was_found_before_is_not_looked_for_again(
+    group_pixels: Pixels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stylist = HairStylist(device="cpu")
+    hair = stylist.find_hair(group_pixels, heads=[2, 0])
+    wanted = stylist.dye(group_pixels, [0.2, 0.4], 1, heads=[2, 0])
+    monkeypatch.setattr(stylist, "find_hair", None)
+    (frame,) = dyed_frames(stylist, group_pixels, 0.5, 1, frames=1, hair=hair, head_colors=(0.2, 0.4))
+    assert np.array_equal(frame, wanted)
 
 
 @pytest.mark.parametrize("keys", [(), (0.5, 1.5)])

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import ohlora_fast
 from ohlora_fast.cli import main
 from ohlora_fast.cli.demo import head_window
 from ohlora_fast.media.images import read_photo
@@ -63,11 +62,11 @@ def test_threads_reach_the_ombre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     pytest.importorskip("skimage")
     seen = set()
 
-    def dyed(image: np.ndarray, *_: Any, threads: int | None = None) -> np.ndarray:
+    def dyed(image: np.ndarray, *_: Any, threads: int | None = None, **_more: Any) -> np.ndarray:
         seen.add(threads)
         return image
 
-    monkeypatch.setattr(ohlora_fast, "apply_ombre", dyed)
+    monkeypatch.setattr("ohlora_fast.heads.dyeing.apply_ombre", dyed)
     assert main(["demo", "-o", str(tmp_path), "--threads", "1"]) == 0
     assert seen == {1}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import signal
@@ -295,3 +296,50 @@ def test_refined_masks_are_scored(data: Path, capsys: pytest.CaptureFixture[str]
         assert main(["evaluate", str(data), *options]) == 0
         tables.append(capsys.readouterr().out)
     assert tables[0] != tables[1]
+
+
+@pytest.fixture
+def scenes(tmp_path: Path, group_pixels: np.ndarray) -> Path:
+    """Photos that are no portraits: one of one head, a group, and a wall; masks are the student's own."""
+    folder, stylist = tmp_path / "scenes", HairStylist()
+    one = group_pixels.copy()
+    one[:, 340:] = one[0, 0]
+    for part in ("ccp/val/images", "ccp/val/hair", "people", "nothing/val"):
+        (folder / part).mkdir(parents=True)
+    Image.fromarray(one).save(folder / "ccp/val/images/a.jpg", quality=95)
+    seen = read_photo(folder / "ccp/val/images/a.jpg").pixels
+    Image.fromarray(np.where(stylist.segment(seen) > 0.5, 255, 0).astype(np.uint8)).save(folder / "ccp/val/hair/a.png")
+    Image.fromarray(group_pixels).save(folder / "people/b.jpg", quality=95)
+    boxes = stylist.find_heads(group_pixels).boxes
+    faces = [[x0 + 20, y0 + 60, x1 - 20, y1, 1.0] for x0, y0, x1, y1 in boxes.tolist()]
+    (folder / "people/faces.json").write_text(json.dumps({"b.jpg": faces}))
+    Image.new("RGB", (300, 200), (120, 140, 150)).save(folder / "nothing/val/c.jpg")
+    return folder
+
+
+def test_photos_that_are_no_portraits(
+    scenes: Path, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(scenes)]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines() == [
+        "ccp/val: mean IoU 1.0000, below 0.3 0.0% of 1 photos",
+        "people: heads found 100.00%, spill 0.00000 over 1 photos",
+        "nothing/val: hair in 0.0% of 1 photos",
+    ]
+    several = ["--checkpoint", str(graph), "--checkpoint", str(bundled("default.onnx"))]
+    assert main(["evaluate", str(scenes), "--whole", *several]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert (lines[0], lines[4], lines[1:4]) == ("again.onnx:", "default.onnx:", lines[5:])
+    assert float(re.search("IoU ([0-9.]+)", lines[1])[1]) < 1  # type: ignore[index]
+    for option in ("-o", "--csv"):
+        assert main(["evaluate", str(scenes), option, str(tmp_path / "x")]) == 1
+        assert f"--out, --csv: one came for {scenes}, whose scores are printed alone" in capsys.readouterr().err
+
+
+def test_maps_of_whole_photos_are_scored(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", str(data), "--whole", "--tiles"]) == 0
+    pairs = find_pairs(data)
+    stylist = HairStylist()
+    summary = summarise(pairs, list(pair_counts(lambda photo: stylist.segment(photo, heads="whole"), pairs)))
+    assert capsys.readouterr().out.startswith(f"a: mean IoU {summary['a'].mean.iou:.4f} over 2 photos\n")

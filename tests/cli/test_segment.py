@@ -100,6 +100,18 @@ def test_large_pictures_are_refined_unless_told_otherwise(portrait: Path, portra
     path, out = portrait.with_name("large.png"), portrait.with_name("hair.png")
     Image.fromarray(large).save(path)
     stylist = HairStylist()
-    for options, how in (((), {"refine": True}), (("--no-refine",), {}), (("--no-refine", "--tiles"), {"tiles": True})):
+    for options, how in (((), {"refine": True}), (("--no-refine",), {}), (("--no-refine", "--tiles"), {})):
         assert segment(path, "-o", out, "--overwrite", *options) == 0
         np.testing.assert_array_equal(np.asarray(Image.open(out)), np.rint(stylist.segment(large, **how) * 255))
+
+
+def test_chosen_heads(group: Path, group_pixels: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+    out, stylist = group.with_name("hair.png"), HairStylist()
+    for options, heads in (((), "auto"), (("--head", "3,1"), [2, 0]), (("--whole",), "whole")):
+        assert segment(group, "-o", out, "--no-refine", "--overwrite", *options) == 0
+        wanted = stylist.segment(group_pixels, heads=heads)
+        np.testing.assert_array_equal(np.asarray(Image.open(out)), np.rint(wanted * 255))
+    assert capsys.readouterr().err == ""
+    assert segment(group, "-o", out, "--overwrite", "--head", 4) == 0
+    assert capsys.readouterr().err == f"ohlora-fast: warning: {group}: no head 4 (heads found: 3); left unchanged\n"
+    assert np.asarray(Image.open(out)).max() == 0

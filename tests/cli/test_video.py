@@ -65,6 +65,47 @@ def test_a_video_is_dyed_naturally(film: Path, tmp_path: Path, options: str, met
     assert np.array_equal(frames_of(out), frames_of(wanted))
 
 
+@pytest.fixture
+def two(tmp_path: Path, portrait_pixels: np.ndarray) -> Path:
+    """A few frames of two heads."""
+    pair = np.hstack([portrait_pixels, portrait_pixels[:, ::-1]])
+    path = tmp_path / "two.mp4"
+    with VideoWriter(path, 25, (200, 360)) as writer:
+        for _ in range(3):
+            writer.write(pair)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "reds"),
+    [
+        (["--head-colors", "red,blue"], (1, -1)),
+        (["--head", "2,1", "--head-colors", "red,blue"], (-1, 1)),
+        (["--head", "2", "--color", "red"], (0, 1)),
+        (["--head-colors", "red"], (1, 1)),
+        (["--head-colors", "red,blue", "--method", "natural", "--keyframes", "0:ombre-height=1"], (1, -1)),
+    ],
+)
+def test_heads_are_picked_and_have_colours(
+    two: Path, tmp_path: Path, options: list[str], reds: tuple[int, int]
+) -> None:
+    """Red is told from blue by what it adds to each; a head that is not picked stays as it is."""
+    out = tmp_path / "out.mp4"
+    heights = ["--ombre-height", "1", "--ombre-grad-height", "0", "--crf", "5"]
+    assert main(["video", str(two), str(out), *heights, *options]) == 0
+    change = frames_of(out)[-1] - frames_of(two)[-1]
+    for sign, hair in zip(reds, (change[20:90, 60:130], change[20:90, 230:300]), strict=True):
+        redder = (hair[..., 0] - hair[..., 2]).mean()
+        assert redder * sign > 5 if sign else abs(redder) < 1
+
+
+def test_a_head_that_is_not_there_is_noted(film: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["video", str(film), str(tmp_path / "out.mp4"), "--head", "3"]) == 0
+    error = capsys.readouterr().err
+    assert "in.mp4: head 3 is not in it" in error
+    assert "no hair found in 25 of 25 frames" in error
+
+
 def test_pytorch_is_not_loaded(film: Path, tmp_path: Path) -> None:
     program = (
         "import sys\nfrom ohlora_fast.cli import main\n"
@@ -82,6 +123,8 @@ def test_pytorch_is_not_loaded(film: Path, tmp_path: Path) -> None:
         (["--keyframes", "0:size=1"], "keyframes: '0:size=1' came"),
         (["--codec", "nonsense"], "codec: got 'nonsense'"),
         (["--overwrite"], "never overwritten"),
+        (["--head-colors", "red", "--keyframes", "0:color=1"], "--head-colors: came with a colour in --keyframes"),
+        (["--head-colors", "red", "--palette", "copper"], "--head-colors: came with --palette"),
         (["--method", "seed", "--lift", "0.5"], "--lift: came with --method seed; allowed is --method natural"),
         (["--palette", "copper", "--keyframes", "0:color=1"], "keyframes: color came, but the dye is 'copper'"),
     ],
@@ -97,7 +140,10 @@ def test_what_cannot_be_done_is_one_line(
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
 
 
-@pytest.mark.parametrize(("option", "value"), [("--crf", "64"), ("--smooth", "1"), ("--color", "grey")])
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--crf", "64"), ("--smooth", "1"), ("--color", "grey"), ("--head", "0"), ("--head-colors", "red,grey")],
+)
 def test_options_out_of_range_are_refused(capsys: pytest.CaptureFixture[str], option: str, value: str) -> None:
     assert main(["video", "a.mp4", "b.mp4", option, value]) == 2
     assert f"argument {option}:" in capsys.readouterr().err
