@@ -15,6 +15,7 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "ohlora_fast/student/bundled/MODEL_CARD.md": "model-card.md",
+    "ohlora_fast/heads/bundled/MODEL_CARD.md": "model-card-heads.md",
 }
 SOURCES = {page: source for source, page in PAGES.items()}
 EXAMPLE = re.compile(r"^( *)>>> .*(?:\n *\S.*)*", re.MULTILINE)

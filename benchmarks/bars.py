@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from ohlora_fast.benchmarks import (
     bench_dye,
+    bench_heads,
     bench_memory,
     bench_ombre,
     bench_sets,
@@ -15,6 +16,7 @@ from ohlora_fast.benchmarks import (
     bench_student,
     bench_stylegan,
     bench_teacher,
+    bench_video,
 )
 from ohlora_fast.benchmarks.result_file import value_of
 
@@ -90,7 +92,19 @@ BARS = (
         "bundled student, an image",
         bench_teacher.GROUP, bench_teacher.BUNDLED, None, "at most", bench_teacher.LIMIT_S,
     ),
-    Bar("dye of 1024², time over the encoder's alone", bench_dye.GROUP, "dye", bench_student.ENCODER, "at most", 1.6),
+    Bar("dye of 1024², time over the encoder's alone", bench_dye.GROUP, "dye", bench_student.ENCODER, "at most", 3.0),
+    Bar(
+        "finding the head of a portrait, time over a run of the student",
+        bench_heads.PORTRAIT, bench_heads.FIND, bench_heads.STUDENT, "at most", 1.5,
+    ),
+    Bar(
+        "dye of a portrait, time over that of the whole photo without finding heads",
+        bench_heads.PORTRAIT, bench_heads.DYE, bench_heads.WHOLE, "at most", 2.3,
+    ),
+    Bar(
+        "dye of a group, time over finder, student's runs and ombre",
+        bench_heads.GROUPS, bench_heads.DYE, bench_heads.PARTS, "at most", 1.2,
+    ),
     Bar("ombre of 1024², the recorded way's time over ours", FULL_SIZE, "recorded", "cpp", "at least", 100),
     Bar("ombre of 1024², vectorised NumPy's time over ours", FULL_SIZE, "vectorised", "cpp", "at least", 40),
     Bar(
@@ -112,6 +126,10 @@ BARS = (
     Bar(
         "portraits, plain PyTorch's time over the fast form's",
         bench_stylegan.GROUP, bench_stylegan.PLAIN, bench_stylegan.FAST, "at least", 1.5,
+    ),
+    Bar(
+        "a frame of 720p with two heads, dyed from file to file",
+        bench_video.TWO_HEADS, bench_video.PROVIDERS[0], None, "at most", bench_video.LIMIT_S,
     ),
     Bar("import", bench_start.GROUP, bench_start.IMPORT, None, "at most", 0.3),
     Bar("import and first dye", bench_start.GROUP, bench_start.FIRST_DYE, None, "at most", 1.5),
