@@ -1,4 +1,4 @@
-"""How many frames of 720p are dyed in a second, from H.264 to H.264?
+"""How many frames of 720p are dyed in a second, from H.264 to H.264, of a portrait and of two heads?
 
 Limit: what the cores can do if none of them ever waits; and most of that is decoding and encoding, which the same clip
 takes if nothing is done to it. All with libx264's preset veryfast, at crf 20. Times are those of one frame.
@@ -17,8 +17,13 @@ from ohlora_fast.benchmarks import clips, setting
 
 PROVIDERS = ("dyed", "decoded and encoded", "what the cores can do")
 GROUP = "video, a frame of 720p"
+TWO_HEADS = f"{GROUP} with two heads"
 SIZE = (720, 1280)
 COUNT = 120
+SMALL = 480
+"""Height and width of each portrait of two."""
+LIMIT_S = 1 / 25
+"""A frame with two heads, at most."""
 
 
 def problem(provider: str) -> str | None:
@@ -28,11 +33,17 @@ def problem(provider: str) -> str | None:
     return setting.no_portrait() if find_spec("av") else 'PyAV is not installed: pip install "ohlora-fast[video]"'
 
 
-def make_clip(path: Path) -> None:
-    """The portrait, panned and zoomed."""
+def make_clip(path: Path, group: str) -> None:
+    """The portrait, or a smaller one and its mirror image on grey, panned and zoomed."""
+    import numpy as np
+
     from ohlora_fast.media.video import VideoWriter
 
     photo = setting.portraits(1, SIZE[0])[0]
+    if group == TWO_HEADS:
+        small = setting.portraits(1, SMALL)[0]
+        photo = np.full((*SIZE, 3), 128, np.uint8)
+        photo[-SMALL:, 120 : 120 + SMALL], photo[-SMALL:, -120 - SMALL : -120] = small, small[:, ::-1]
     placed = clips.placements("slow", COUNT, photo.shape[:2], SIZE)
     with VideoWriter(path, clips.FPS, SIZE) as writer:
         for frame in clips.frames(photo, placed, SIZE):
@@ -61,11 +72,12 @@ def make(provider: str, source: Path, threads: int) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
-def test_video(benchmark: Any, measure: Callable[..., None], provider: str) -> None:
+@pytest.mark.parametrize("group", [GROUP, TWO_HEADS])
+def test_video(benchmark: Any, measure: Callable[..., None], group: str, provider: str) -> None:
     threads, values = setting.threads(), []
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "in.mp4"
-        make_clip(source)
+        make_clip(source, group)
         work = make(provider, source, threads)
 
         def timed() -> None:
@@ -74,5 +86,5 @@ def test_video(benchmark: Any, measure: Callable[..., None], provider: str) -> N
             limit = (time.process_time() - processor) / threads
             values.append((limit if provider == PROVIDERS[2] else time.perf_counter() - start) / COUNT)
 
-        measure(GROUP, timed, rounds=3, warm_up=1)
+        measure(group, timed, rounds=3, warm_up=1)
     benchmark.extra_info["s"] = values[1:]

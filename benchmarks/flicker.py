@@ -3,7 +3,8 @@
     python -m ohlora_fast.benchmarks.flicker [PHOTOS MASKS] [--count 16]
 
 moves photos about, so that the motion is known exactly, under noise, an unsteady light and H.264, and finds the hair in
-the clips: in each frame alone, with a plain average over time, and as `ohlora-fast video` smooths it. PHOTOS and MASKS
+the clips: in each frame alone, with a plain average over time, and as `ohlora-fast video` smooths it, looking at each
+frame or, as at several heads, at every second one. PHOTOS and MASKS
 are folders, with NAME.png for each photo, 255 for hair; without them it is the portrait that scikit-image ships, whose
 true mask is what the student makes of the still photo. For each way and motion it prints, as means,
 
@@ -38,6 +39,7 @@ from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import squash
 from ohlora_fast.stylist import HairStylist
 from ohlora_fast.video.dyer import Found, FrameDyer
+from ohlora_fast.video.parts import whole_part
 from ohlora_fast.video.smoothing import DEFAULT, MaskSmoother
 
 Array = np.ndarray[Any, Any]
@@ -114,7 +116,23 @@ def main() -> int:
 
 def ways() -> dict[str, Callable[[Array, Array], Array]]:
     """Name → what makes a frame's map from the student's map and view."""
-    return {"each alone": lambda found, view: found, "plain average": Average(), "smoothed": MaskSmoother()}
+    return {
+        "each alone": lambda found, view: found,
+        "plain average": Average(),
+        "smoothed": MaskSmoother(),
+        "smoothed, every second one": EverySecond(),
+    }
+
+
+class EverySecond:
+    """The smoothing of maps that the student makes of every second frame alone."""
+
+    def __init__(self) -> None:
+        self.smoother, self.count = MaskSmoother(), 0
+
+    def __call__(self, found: Array, view: Array) -> Array:
+        self.count += 1
+        return self.smoother(found if self.count % 2 else None, view)
 
 
 class Average:
@@ -179,10 +197,10 @@ def dyed(
     """Frames as `ohlora-fast video` dyes them, by the student's maps."""
     import av
 
-    dyer = FrameDyer(stylist, smooth, method=method)
+    dyer = FrameDyer(stylist, smooth, method=method, heads="whole")
     for pixels, view, prob in zip(frames, views, maps, strict=True):
         frame = av.VideoFrame.from_ndarray(pixels).reformat(format="yuv420p")
-        yield rgb_of(dyer.dye(Found(frame, pixels, view, prob), OMBRE))
+        yield rgb_of(dyer.dye(Found(frame, pixels, (whole_part(pixels.shape[:2], view, prob),)), lambda number: OMBRE))
 
 
 def color_flicker(frames: list[Array], sure: list[Array], placed: list[Array]) -> float:

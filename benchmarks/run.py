@@ -25,7 +25,7 @@ from ohlora_fast.student.engines import device_problem
 
 HERE = Path(__file__).parent
 QUESTIONS = tuple(sorted(path.stem.removeprefix("bench_") for path in HERE.glob("bench_*.py")))
-QUICK_QUESTIONS = ("teacher", "student", "ombre", "dye", "memory", "start")
+QUICK_QUESTIONS = ("teacher", "student", "ombre", "dye", "heads", "memory", "start")
 """What ``--quick`` measures: the questions that the bars are about."""
 PACKAGES = (
     "ohlora-fast",

@@ -6,11 +6,20 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ohlora_fast.cli.console import complain
 from ohlora_fast.cli.natural_options import add_natural_options, method_from
-from ohlora_fast.cli.options import add_engine_options, add_ombre_options, between, ombre_from
+from ohlora_fast.cli.options import (
+    add_engine_options,
+    add_head_options,
+    add_ombre_options,
+    between,
+    head_colors_from,
+    heads_from,
+    ombre_from,
+)
 from ohlora_fast.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,7 +28,9 @@ if TYPE_CHECKING:
 
 DESCRIPTION = """\
 Dye the hair in a video. Sound is copied as it is, and so are frame times, 8 or 10 bits and colour tags; a video that
-players turn is turned. OUT is an .mp4, .m4v, .mov, .mkv, .webm or .ts, and appears when it is whole."""
+players turn is turned. OUT is an .mp4, .m4v, .mov, .mkv, .webm or .ts, and appears when it is whole. Each head is dyed
+on its own. Heads are numbered from the left in the first frame; who comes later has the next number; after a cut,
+numbers begin anew."""
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -38,6 +49,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     coding.add_argument("--codec", help="an encoder of FFmpeg's (libx264; in .webm libvpx-vp9)")
     coding.add_argument("--preset", help="its speed, in its own words (veryfast)")
     coding.add_argument("--crf", type=quality, default=20, metavar="Q", help="0 to 63, smaller is better (20)")
+    add_head_options(parser)
     add_natural_options(parser)
     add_engine_options(parser)
     parser.set_defaults(run=run)
@@ -66,17 +78,26 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.media.encoding import Encoding
     from ohlora_fast.stylist import HairStylist
     from ohlora_fast.video import dye_video
+    from ohlora_fast.video.settings import in_turn
 
-    method = method_from(args, args.color)
-    still = ombre_from(args)
-    ombre = still if args.keyframes is None else keyframes(args.keyframes, still)
+    heads, colors = heads_from(args), head_colors_from(args)
+    method = method_from(args, args.color if colors is None else None)
+    ombre = keyframes(args.keyframes, ombre_from(args))
+    if colors is not None and "color" in ombre.tracks:
+        raise InputError("--head-colors: came with a colour in --keyframes; allowed is one of the two")
+    hue_of = in_turn(colors or (ombre.ombre.color,), heads)
+
+    def of_head(number: int) -> Keyframes:
+        return replace(ombre, ombre=replace(ombre.ombre, color=hue_of(number)))
+
     encoding = Encoding(args.codec, args.preset, args.crf, args.threads)
     # One thread for the student: others decode, dye and encode beside it.
     stylist = HairStylist(args.checkpoint, args.engine, args.device, args.threads or 1)
     with progress() as seen:
         done = dye_video(
-            args.source, args.out, ombre, args.smooth, encoding, stylist, args.overwrite, seen, method=method
-        )
+            args.source, args.out, of_head, args.smooth, encoding, stylist, args.overwrite, seen,
+            method=method, heads=heads,
+        )  # fmt: skip
     for note in done.notes:
         complain("note", f"{args.source}: {note}")
     if done.bald:
@@ -85,14 +106,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def keyframes(given: str, ombre: Ombre) -> Keyframes:
-    """Keyframes from a text or a file.
+def keyframes(given: str | None, ombre: Ombre) -> Keyframes:
+    """Keyframes from a text or a file; without them `ombre` stays.
 
     Raises:
         InputError: neither.
     """
     from ohlora_fast.video.keyframes import Keyframes
 
+    if given is None:
+        return Keyframes(ombre, {})
     text = given
     if "=" not in given:
         try:

@@ -11,7 +11,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ohlora_fast.cli.natural_options import add_natural_options, method_from
-from ohlora_fast.cli.options import add_engine_options, add_ombre_options, count, ombre_from
+from ohlora_fast.cli.options import (
+    add_engine_options,
+    add_head_options,
+    add_ombre_options,
+    count,
+    head_colors_from,
+    heads_from,
+    ombre_from,
+)
 from ohlora_fast.cli.video import add_smooth_option
 from ohlora_fast.errors import InputError
 
@@ -38,6 +46,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists")
     parser.add_argument("--once", action="store_true", help="end with the FILE")
     parser.add_argument("--port", type=count, default=0, metavar="N", help="of the page (default: one that is free)")
+    add_head_options(parser)
     add_natural_options(parser)
     add_engine_options(parser)
     parser.set_defaults(run=run)
@@ -62,10 +71,13 @@ def run(args: argparse.Namespace) -> int:
     def record(reader: VideoReader, form: Upright) -> VideoWriter:
         return VideoWriter(args.record, reader.fps, form.size, Encoding(), args.overwrite, form.look, reader.time_base)
 
-    method = method_from(args, args.color)
+    colors = head_colors_from(args)
+    method = method_from(args, args.color if colors is None else None)
     stylist = HairStylist(args.checkpoint, args.engine, args.device, args.threads)
     once = args.once or args.record is not None
-    live = Live(source, stylist, ombre_from(args), args.smooth, once, method=method)
+    live = Live(
+        source, stylist, ombre_from(args), args.smooth, once, method=method, heads=heads_from(args), colors=colors
+    )
     with served(live, args.port) as address, stopped_by_ctrl_c(live):
         print(f"open {address} in a browser; Ctrl-C ends it", flush=True)
         live.run(record if args.record else None)

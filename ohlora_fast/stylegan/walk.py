@@ -87,7 +87,7 @@ def arc(stops: Tensor, times: Times) -> Tensor:
 def dyed(
     batches: Iterable[Pixels], stylist: HairStylist, settings: Sequence[NDArray[np.float64]]
 ) -> Iterator[tuple[Pixels, int]]:
-    """Find the hair in frames, and dye it.
+    """Find the hair in frames, and dye it; the student looks at whole frames, as they are portraits.
 
     Args:
         batches: of frames, see `walk`; each goes through the student at once.
@@ -101,5 +101,5 @@ def dyed(
     for batch in batches:
         part = slice(first, first + len(batch))
         first += len(batch)
-        frames, bald = stylist.try_dye(batch, [values[part] for values in settings])
+        frames, bald = stylist.try_dye(batch, [values[part] for values in settings], heads="whole")
         yield frames, len(bald)

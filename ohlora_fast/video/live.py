@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
@@ -15,6 +15,7 @@ from ohlora_fast.media.encoding import encoder_format
 from ohlora_fast.media.frames import Upright, rgb_of, upright
 from ohlora_fast.media.video_reader import VideoReader
 from ohlora_fast.video.dyer import FrameDyer
+from ohlora_fast.video.settings import check_heads, in_turn
 
 if TYPE_CHECKING:
     from av.video.frame import VideoFrame
@@ -99,7 +100,9 @@ class Live:
         ombre: settings to begin with.
         smooth: as of `MaskSmoother`.
         once: whether to stop at a file's end, rather than begin again.
-        method: as of :meth:`ohlora_fast.HairStylist.dye`.
+        method: as of :meth:`ohlora_fast.HairStylist.dye`, one for all heads.
+        heads: whose hair is dyed, as of :func:`ohlora_fast.video.dye_video`.
+        colors: hues that heads take in turn, in place of the ombre's; None for that.
 
     Attributes:
         ombre: the settings of the next frame; any thread may set them.
@@ -116,9 +119,11 @@ class Live:
         once: bool = False,
         *,
         method: str | NaturalDye = "seed",
+        heads: str | int | Sequence[int] = "auto",
+        colors: Sequence[float] | None = None,
     ) -> None:
         self.source, self.stylist, self.ombre, self.smooth, self.once = source, stylist, ombre, smooth, once
-        self.method = method
+        self.method, self.heads, self.colors = method, check_heads(heads), colors
         self.pictures: Latest[bytes] = Latest()
         self.speed = Speed()
         self._times: deque[tuple[float, float]] = deque(maxlen=RECENT)
@@ -151,7 +156,7 @@ class Live:
         with self.source() as reader:
             first: Any = reader.first
             form = upright(first, encoder_format("libx264", first.format.name), reader.aspect)
-            dyer = FrameDyer(self.stylist, self.smooth, method=self.method)
+            dyer = FrameDyer(self.stylist, self.smooth, method=self.method, heads=self.heads)
             arrived: Latest[tuple[Any, float]] = Latest()
             failure: list[BaseException] = []
             feeder = threading.Thread(target=self._feed, args=(reader, arrived, failure), daemon=True)
@@ -160,7 +165,8 @@ class Live:
                 feeder.start()
                 try:
                     for frame, since in arrived:
-                        dyed: Any = dyer.dye(dyer.find(form.copy(frame)), self.ombre)
+                        found = dyer.find(form.copy(frame))
+                        dyed: Any = dyer.dye(found, self._settings())
                         self.pictures.put(jpeg(dyed))
                         done += 1
                         now = time.monotonic()
@@ -176,6 +182,14 @@ class Live:
                     feeder.join()
             if failure:
                 raise failure[0]
+
+    def _settings(self) -> Callable[[int], Ombre]:
+        """The settings at this moment, of the head of a number."""
+        ombre = self.ombre
+        if self.colors is None:
+            return lambda number: ombre
+        hue_of = in_turn(self.colors, self.heads)
+        return lambda number: replace(ombre, color=hue_of(number))
 
     def _feed(self, reader: VideoReader, arrived: Latest[tuple[Any, float]], failure: list[BaseException]) -> None:
         """Read frames, those of a file no sooner than they are to be shown."""

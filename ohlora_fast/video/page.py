@@ -88,9 +88,9 @@ def served(live: Live, port: int = 0) -> Iterator[str]:
 
 
 def settings(live: Live) -> dict[str, float]:
-    """The settings that have a slider: a dye with colours of its own takes none from the ombre."""
+    """The settings that have a slider: heads or a dye with colours of their own take none from the ombre."""
     values = asdict(live.ombre)
-    if isinstance(live.method, NaturalDye) and live.method.stops is not None:
+    if live.colors is not None or (isinstance(live.method, NaturalDye) and live.method.stops is not None):
         del values["color"]
     return values
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.heads.crops import Window
 
 __all__ = ["DEFAULT", "MaskSmoother"]
 
@@ -56,48 +57,66 @@ class MaskSmoother:
         self._cv2: Any = cv2
         self._flow = self._cv2.DISOpticalFlow_create(self._cv2.DISOPTICAL_FLOW_PRESET_FAST)
         self._here = np.empty((0, 0, 2), np.float32)  # of each pixel its column and row
-        self._before: tuple[Array, Array] | None = None
+        self._before: tuple[Array, Array, Window | None] | None = None
         self._source: Array | None = None
 
-    def __call__(self, found: Array, view: Array) -> Array:
+    def __call__(self, found: Array | None, view: Array, window: Window | None = None) -> Array:
         """Smooth the next frame's map.
 
         Args:
-            found: the student's map, float32 (h, w), of one size throughout.
+            found: the student's map, float32 (h, w), of one size throughout. None, but not for the first frame nor
+                with a strength of 0: the map before is carried along.
             view: what the student saw, uint8 RGB (h, w, 3).
+            window: the part of the frame that both show, which may change; None throughout: one that does not.
 
         Returns:
             float32 (h, w) in [0, 1].
         """
-        cv2 = self._cv2
-        grey = cv2.cvtColor(view, cv2.COLOR_RGB2GRAY)
-        smoothed = found
+        grey = self._cv2.cvtColor(view, self._cv2.COLOR_RGB2GRAY)
         self._source = None
+        smoothed = found
         if self._before is not None and self.strength:
-            grey_before, map_before = self._before
-            if self._here.shape[:2] != grey.shape:
-                rows, columns = map(np.arange, grey.shape)
-                self._here = np.stack(np.meshgrid(columns, rows), -1).astype(np.float32)
-            source = self._here + self._flow.calc(grey, grey_before, None)  # where each pixel was
-            carried, looked = (
-                cv2.remap(one, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-                for one in (map_before, grey_before)
-            )
-            change = cv2.blur(cv2.absdiff(grey, looked), (5, 5)).astype(np.float32)
+            source, carried, change = self._carried(*self._before, grey, window)
             if change.mean() < CUT:
                 self._source = source
+            if found is None:
+                smoothed = carried
+            elif self._source is not None:
                 apart = carried - found
                 doubt = (change / GREY_LEVELS) ** 2 + (apart / DISAGREEMENT) ** 2
                 smoothed = found + self.strength * np.exp(-doubt) * apart
-        self._before = grey, smoothed
+        assert smoothed is not None
+        self._before = grey, smoothed, window
         return smoothed
+
+    def _carried(
+        self, grey_before: Array, map_before: Array, window_before: Window | None, grey: Array, window: Window | None
+    ) -> tuple[Array, Array, Array]:
+        """Where each pixel was in the picture before, the map before, moved, and how the picture, moved, changed."""
+        cv2 = self._cv2
+        if self._here.shape[:2] != grey.shape:
+            rows, columns = map(np.arange, grey.shape)
+            self._here = np.stack(np.meshgrid(columns, rows), -1).astype(np.float32)
+        scale, shift = between(window, window_before, grey.shape)
+        stays = window == window_before
+        aligned = grey_before if stays else self._remapped(grey_before, self._here * scale + shift)
+        source = self._here + self._flow.calc(grey, aligned, None)
+        source = source if stays else source * scale + shift
+        carried, looked = self._remapped(map_before, source), self._remapped(grey_before, source)
+        return source, carried, cv2.blur(cv2.absdiff(grey, looked), (5, 5)).astype(np.float32)
+
+    def _remapped(self, picture: Array, source: Array) -> Array:
+        """A picture (h, w) whose pixels come from places, (…, 2)."""
+        cv2 = self._cv2
+        moved: Array = cv2.remap(picture, source, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return moved
 
     def blend(self, before: Array, now: Array) -> Array:
         """Smooth something else that was measured of the frame whose map was smoothed last.
 
         Args:
-            before: what came of it in the frame before: a number, or a plane (h, w) that covers the frame.
-            now: what was measured, as `before`.
+            before: what came of it in the frame before: a number, or a plane (h, w) that covers what was seen.
+            now: what was measured, as `before`; a plane may have another size.
 
         Returns:
             The blend of the two, planes moved as the picture has moved; after a cut `now`.
@@ -105,11 +124,28 @@ class MaskSmoother:
         if self._source is None:
             return now
         if now.ndim == 2:
-            size = np.array(now.shape[::-1])
-            wide = self._cv2.resize(self._source, size.tolist(), interpolation=self._cv2.INTER_LINEAR)
-            source = ((wide + 0.5) * size / self._source.shape[1::-1] - 0.5).astype(np.float32)
-            before = self._cv2.remap(
-                before, source, None, self._cv2.INTER_LINEAR, borderMode=self._cv2.BORDER_REPLICATE
-            )
+            wide = self._cv2.resize(self._source, now.shape[::-1], interpolation=self._cv2.INTER_LINEAR)
+            size = np.array(before.shape[::-1])
+            before = self._remapped(before, ((wide + 0.5) * size / self._source.shape[1::-1] - 0.5).astype(np.float32))
         blended: Array = now + self.strength * (before - now)
         return blended
+
+
+def between(window: Window | None, before: Window | None, shape: tuple[int, ...]) -> tuple[Array, Array]:
+    """Scale and shift, float32 (2,) each, that take places in one window's picture to those in another's.
+
+    Args:
+        window, before: the windows; None for one that does not change.
+        shape: height and width of both pictures.
+
+    >>> scale, shift = between(Window(0, 10, 0, 10), Window(0, 20, 5, 25), (100, 100))
+    >>> scale.tolist(), shift.tolist()
+    ([0.5, 0.5], [-25.25, -0.25])
+    """
+    if window is None or before is None:
+        return np.ones(2, np.float32), np.zeros(2, np.float32)
+    size, size_before = (np.array(one.size[::-1], np.float64) for one in (window, before))
+    scale = size / size_before
+    corner = np.array([window.left - before.left, window.top - before.top])
+    shift = 0.5 * scale - 0.5 + corner * np.array(shape[1::-1]) / size_before
+    return scale.astype(np.float32), shift.astype(np.float32)

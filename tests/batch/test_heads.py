@@ -55,7 +55,7 @@ def test_one_look_serves_for_all_that_is_made(
 
 
 def test_a_small_head_of_a_large_jpeg_is_in_a_mask_alone(group_pixels: np.ndarray, tmp_path: Path) -> None:
-    wall = np.full((3000, 4000, 3), (120, 140, 150), np.uint8)
+    wall = np.full((1500, 2000, 3), (120, 140, 150), np.uint8)
     wall[300:660, 200:1200] = group_pixels
     Image.fromarray(wall).save(tmp_path / "x.jpg", quality=95)
     dye_set([tmp_path / "x.jpg"], tmp_path / "out", Recipe(save=("mask",)))

@@ -15,6 +15,7 @@ import pytest
 from ohlora_fast.benchmarks import (
     baselines,
     bench_dye,
+    bench_heads,
     bench_memory,
     bench_ombre,
     bench_student,
@@ -114,7 +115,7 @@ def test_every_provider_has_its_turn_and_failures_stop_no_other(monkeypatch: pyt
 
 
 def test_an_unknown_question() -> None:
-    with pytest.raises(InputError, match=r"got 'melon', allowed are dye, memory, ombre"):
+    with pytest.raises(InputError, match=r"got 'melon', allowed are dye, heads, memory, ombre"):
         run.run_questions(["melon"])
 
 
@@ -193,6 +194,16 @@ def test_forms_of_each_student_agree() -> None:
     assert [feature.shape[1:] for feature in encoded] == [
         (16, 112, 112), (24, 56, 56), (48, 28, 28), (120, 14, 14), (352, 7, 7),
     ]  # fmt: skip
+
+
+def test_groups_have_as_many_heads_as_they_say() -> None:
+    pytest.importorskip("skimage")
+    for heads, across in bench_heads.ACROSS.items():
+        photo = bench_heads.group(int(heads), across)
+        found: Any = bench_heads.make(bench_heads.FIND, photo, 1)()
+        assert len(found) == int(heads)
+    dyed: Any = bench_heads.make(bench_heads.DYE, photo, 1)()
+    assert all((dyed != photo)[int(y0) : int(y1), int(x0) : int(x1)].any() for x0, y0, x1, y1 in found.boxes)
 
 
 def test_stages_of_a_dye_lead_to_it(tmp_path: Path) -> None:

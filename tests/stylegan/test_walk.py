@@ -110,7 +110,7 @@ def test_frames_are_dyed_each_with_its_own_settings(
     stylist = HairStylist(device="cpu")
     colors, heights = (0.2, 0.3, 0.4, 0.5, 0.6), (0.5, 0.75, 1, 0.75, 0.5)
     for number, (color, height) in enumerate(zip(colors, heights, strict=True)):
-        expected = stylist.dye(portraits, color, height, 0.3)
+        expected = stylist.dye(portraits, color, height, 0.3, heads="whole")
         assert np.array_equal(np.asarray(Image.open(out / f"00000{number}.png")), expected)
 
 
@@ -118,7 +118,7 @@ def test_once_round_no_frame_comes_twice(tiny_generator: Path, tmp_path: Path, p
     assert run("dye", tiny_generator, "-o", tmp_path / "dyed.gif", "--frames", 4, "--ombre-height", 1) == 0
     stylist = HairStylist(device="cpu")
     for frame, color in zip(frames_of(tmp_path / "dyed.gif"), (0, 0.25, 0.5, 0.75), strict=True):
-        assert np.abs(frame - stylist.dye(portraits, color, 1, 0.5).astype(int)).mean() < 4
+        assert np.abs(frame - stylist.dye(portraits, color, 1, 0.5, heads="whole").astype(int)).mean() < 4
 
 
 def test_the_student_runs_once_a_batch(portrait_pixels: Pixels, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,9 +86,10 @@ def test_what_is_measured_of_the_hair_is_smoothed(
     for number in range(6):
         pixels = np.clip(moving[0] * (1 + 0.05 * (-1) ** number), 0, 255).astype(np.uint8)
         frame = av.VideoFrame.from_ndarray(pixels).reformat(format="yuv420p")
-        dyer.dye(dyer.find(frame), ALL)
-        assert dyer.measured is not None
-        means.append(float(dyer.measured.mean))
+        dyer.dye(dyer.find(frame), lambda number: ALL)
+        head = dyer.dyers[0, 0]
+        assert head.measured is not None
+        means.append(float(head.measured.mean))
     steps = abs(np.diff(means))
     assert (steps < 0.004).all() if smooth else (steps > 0.01).all(), steps
 

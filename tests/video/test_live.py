@@ -71,9 +71,9 @@ def test_the_page_shows_dyed_pictures_and_takes_settings(live: Live) -> None:
         assert speed["latency_ms"] > 0
 
 
-def test_a_dye_with_colours_of_its_own_has_no_slider_for_one(clip: Clip, stylist: HairStylist) -> None:
-    for method, sliders in (("natural", 3), (NaturalDye("copper"), 2)):
-        live = Live(lambda: VideoReader(clip()), stylist, Ombre(), 0.5, method=method)
+def test_colours_of_a_dye_or_of_heads_leave_no_slider_for_one(clip: Clip, stylist: HairStylist) -> None:
+    for method, colors, sliders in (("natural", None, 3), (NaturalDye("copper"), None, 2), ("seed", (0.1, 0.5), 2)):
+        live = Live(lambda: VideoReader(clip()), stylist, Ombre(), 0.5, method=method, colors=colors)
         with served(live) as address:
             assert len(json.loads(get(address + "settings"))) == sliders
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ohlora_fast import InputError
+from ohlora_fast.heads.crops import Window
 from ohlora_fast.video.smoothing import MaskSmoother
 
 SIZE = 224
@@ -81,6 +82,27 @@ def test_other_measurements_are_smoothed_along() -> None:
     other = np.ascontiguousarray(255 - view[::-1, ::-1])
     smoother(mask, other)
     assert smoother.blend(np.asarray(0.2), np.asarray(0.6)) == 0.6
+
+
+def test_what_came_before_goes_with_a_crop_that_moves_and_grows() -> None:
+    """Seen in other crops of one still picture, the map stays in its place, smoothed."""
+    draw, smoother = np.random.default_rng(1), MaskSmoother(0.8)
+    view, mask = scene(0)
+    errors, plain = [], []
+    for number in range(12):
+        side = SIZE - 40 + 2 * number
+        window = Window(number, number + side, 30 - 2 * number, 30 - 2 * number + side)
+        seen, true, found = (
+            np.ascontiguousarray(cv2.resize(one[window.slices], (SIZE, SIZE), interpolation=cv2.INTER_AREA))
+            for one in (view, mask, noisy(mask, draw))
+        )
+        smoothed = smoother(found, seen, window)
+        number_before = smoother.blend(np.asarray(0.2), np.asarray(0.6))
+        if number >= 4:
+            assert number_before == pytest.approx(0.28)
+            plain.append(abs(found - true)[band(true)].mean())
+            errors.append(abs(smoothed - true)[band(true)].mean())
+    assert np.mean(errors) < 0.75 * np.mean(plain)
 
 
 @pytest.mark.parametrize("strength", [-0.1, 1, float("nan")])
