@@ -14,8 +14,8 @@ import numpy as np
 from ohlora_fast.arguments import check_threads
 from ohlora_fast.errors import InputError
 from ohlora_fast.heads.boxes import Heads, HeadsArgument, as_choice
-from ohlora_fast.heads.dyeing import dye_photo
-from ohlora_fast.heads.hair import Hair, full_size
+from ohlora_fast.heads.dyeing import dye_photo, prob_of
+from ohlora_fast.heads.hair import Hair
 from ohlora_fast.heads.look import Plan, hair_of_heads, plan_photo
 from ohlora_fast.heads.settings import is_several, of_heads, of_photos
 from ohlora_fast.ombre import Ombre, apply_ombre, checked, has_hair, make_work
@@ -25,12 +25,10 @@ from ohlora_fast.photos import (
     check_hairs,
     heads_of_photos,
     open_photos,
-    resize_tensor,
     size_of,
     stacked,
     warn_no_hair,
 )
-from ohlora_fast.refine import refine_map
 from ohlora_fast.student.engines import make_engine
 from ohlora_fast.student.maps import Student
 
@@ -112,7 +110,6 @@ class HairStylist:
         Raises:
             InputError: a photo cannot be read or has another dtype or shape.
 
-        >>> import numpy as np
         >>> HairStylist().find_heads(np.full((60, 40, 3), 128, np.uint8)).boxes.shape
         (0, 4)
         """
@@ -189,7 +186,7 @@ class HairStylist:
             return [self.segment(photo, refine=refine, heads=each) for photo, each in zip(image, choices, strict=True)]
         photos, single = open_photos(image)
         hairs = self._hairs(photos, self._plans(photos, single, heads), refine)
-        probs = [self._full(photo, hair, refine) for photo, hair in zip(photos, hairs, strict=True)]
+        probs = [prob_of(photo, hair, refine, self.threads) for photo, hair in zip(photos, hairs, strict=True)]
         return probs[0] if single else stacked(probs)
 
     @overload
@@ -353,7 +350,7 @@ class HairStylist:
         return dyed[0] if single else dyed
 
     def _plans(self, photos: Any, single: bool, heads: Any) -> list[Plan]:
-        """How each photo of a checked batch is looked at."""
+        """Plan how to look at each photo of a checked batch."""
         choices = [heads] if single else heads_of_photos(heads, len(photos))
         sizes = [size_of(photo) for photo in photos]
         return [
@@ -380,16 +377,6 @@ class HairStylist:
                 hair = replace(hair, prob=as_tensor(hair.prob, photo.device))
             hairs.append(hair)
         return hairs
-
-    def _full(self, photo: Any, hair: Hair, refine: bool) -> Any:
-        """The probability of a photo's hair at its size."""
-        if tuple(hair.prob.shape) == hair.size and not hair.whole:
-            return hair.prob
-        if refine:
-            return refine_map(photo, hair.prob, self.threads)
-        if isinstance(photo, np.ndarray):
-            return full_size(hair, self.threads)
-        return resize_tensor(hair.prob[None, None], hair.size, "bicubic")[0, 0].clamp(0, 1)
 
     def _dye_by_hairs(
         self, photos: Any, hairs: Sequence[Hair], settings: Sequence[Sequence[Any]], refine: bool

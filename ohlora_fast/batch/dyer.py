@@ -35,8 +35,7 @@ SUFFIXES = {form: suffix for suffix, form in reversed(FORMATS.items())}
 
 @dataclass(frozen=True)
 class Made:
-    """What was made of a photo: files in the order of `Recipe.save`, what is to be said about them, and whether no hair
-    was found."""
+    """Outputs of a photo: files in the order of `Recipe.save`, notes on them, and whether no hair was found."""
 
     files: tuple[bytes, ...]
     notes: tuple[str, ...]
@@ -126,7 +125,7 @@ class Dyer:
         return [made[kind] for kind in recipe.save]
 
     def _refines(self, pixels: Any) -> bool:
-        """Whether photos (H, W, C) or (N, H, W, C) are refined; what is none is refused by the stylist."""
+        """Say whether photos (H, W, C) or (N, H, W, C) are refined; what is none is refused by the stylist."""
         return pixels.ndim > 2 and wants_refining(self.recipe.refine, *pixels.shape[-3:-1])
 
     def _try_dye(self, photos: Any, settings: Sequence[Any]) -> tuple[Any, list[int]]:

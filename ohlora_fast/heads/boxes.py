@@ -19,7 +19,7 @@ Array: TypeAlias = "np.ndarray[Any, Any]"
 MOST = 100
 """Heads of one photo, at most."""
 ABOVE, BESIDE = 0.45, 0.2
-"""What is added to a face's box, in heights above it and in widths on each side."""
+"""Margins of a head around its face's box: heights above, and widths on each side."""
 ALLOWED = (
     "'auto', 'whole', indices of heads, or boxes, numbers of shape (K, 4): x0 y0 x1 y1 in pixels of the upright photo"
 )

@@ -12,9 +12,9 @@ Array = np.ndarray[Any, Any]
 AROUND = 2.4
 """Side of a crop, in sides of the head's box."""
 WIDER = 1.7
-"""What a crop is enlarged by, when hair runs into its border."""
+"""Factor by which a crop is enlarged when hair runs into its border."""
 BELOW = 0.25
-"""How far the crop's middle is below the head's, in sides of the box: that is where long hair goes."""
+"""Way of the crop's middle below the head's, in sides of the box: long hair goes there."""
 FILLS = 0.62
 """A crop with such a share of the photo's area shows nothing that the whole photo does not."""
 CUT = 0.04
@@ -40,7 +40,7 @@ class Window:
         return self.bottom - self.top, self.right - self.left
 
     def meets(self, other: Window) -> Window | None:
-        """What two windows share, if anything."""
+        """Intersection of two windows, or None."""
         top, bottom = max(self.top, other.top), min(self.bottom, other.bottom)
         left, right = max(self.left, other.left), min(self.right, other.right)
         return Window(top, bottom, left, right) if top < bottom and left < right else None
@@ -50,7 +50,7 @@ class Window:
         return Window(self.top + down, self.bottom + down, self.left + right, self.right + right)
 
     def inner_sides(self, height: int, width: int) -> tuple[bool, bool, bool, bool]:
-        """Whether the top, bottom, left and right border lie inside a photo of that size."""
+        """Say whether the top, bottom, left and right border lie inside a photo of that size."""
         return self.top > 0, self.bottom < height, self.left > 0, self.right < width
 
 
@@ -88,7 +88,7 @@ def span(middle: float, extent: float, size: int) -> tuple[int, int]:
 
 
 def cut_off(prob: Array, window: Window, box: Array, height: int, width: int) -> bool:
-    """Whether a head's hair runs into a border of its crop that is not the photo's.
+    """Say whether a head's hair runs into a border of its crop that is not the photo's.
 
     Args:
         prob: the crop's map (h, w) of any size.

@@ -9,11 +9,23 @@ from typing import Any
 import numpy as np
 
 from ohlora_fast.heads.crops import Window
-from ohlora_fast.heads.hair import Hair
+from ohlora_fast.heads.hair import Hair, full_size
 from ohlora_fast.ombre import apply_ombre, has_hair
+from ohlora_fast.photos import resize_tensor
 from ohlora_fast.refine import refine_map
 
 Array = np.ndarray[Any, Any]
+
+
+def prob_of(photo: Any, hair: Hair, refine: bool, threads: int | None) -> Any:
+    """The probability of a photo's hair at its size, as the photo an array or a tensor."""
+    if not hair.whole:
+        return hair.prob
+    if refine:
+        return refine_map(photo, hair.prob, threads)
+    if isinstance(photo, np.ndarray):
+        return full_size(hair, threads)
+    return resize_tensor(hair.prob[None, None], hair.size, "bicubic")[0, 0].clamp(0, 1)
 
 
 def dye_photo(

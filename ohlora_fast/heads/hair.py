@@ -1,4 +1,4 @@
-"""What was found once in a photo: its heads, the hair's probability and whose each pixel is; and dyeing by it."""
+"""Hair that was found once in a photo: its heads, its probability, and whose each pixel is."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Hair:
 
     @property
     def whole(self) -> bool:
-        """Whether one head's map serves for the whole photo."""
+        """True where one head's map serves for the whole photo."""
         return self.owner is None
 
     def __len__(self) -> int:
@@ -184,7 +184,7 @@ def around(window: Window, others: Sequence[Window]) -> Window:
 
 
 def fade(window: Window, height: int, width: int) -> Array:
-    """How much each pixel of a crop counts, (h, 1) times (1, w): 1, but less near borders that are not the photo's."""
+    """Weight of each pixel of a crop, (h, w): 1, but less near borders that are not the photo's."""
     top, bottom, left, right = window.inner_sides(height, width)
 
     def ramp(count: int, begin: bool, end: bool) -> Array:

@@ -18,12 +18,12 @@ from ohlora_fast.student.preprocess import unsquash
 Array = np.ndarray[Any, Any]
 
 ROUNDS = 2
-"""How often a crop may be enlarged for hair that runs into its border."""
+"""Times that a crop may be enlarged for hair that runs into its border."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """How a photo is looked at.
+    """Plan of a look at a photo.
 
     Attributes:
         heads: the heads in it.

@@ -90,7 +90,7 @@ def dealt(colors: Sequence[float], count: int) -> list[float]:
 
 
 def is_several(value: Any) -> bool:
-    """Whether a setting is several: a list, a tuple, an array or tensor of one axis or more."""
+    """Say whether a setting is several: a list, a tuple, an array or tensor of one axis or more."""
     return isinstance(value, list | tuple) or (hasattr(value, "ndim") and value.ndim > 0)
 
 

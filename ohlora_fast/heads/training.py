@@ -90,7 +90,7 @@ def collate(samples: Sequence[Sample]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def target(sample: Sample) -> tuple[Array, Array]:
-    """What the network should say of a sample.
+    """Targets of the network for a sample.
 
     Returns:
         float32 (6, s, s): heat in [0, 1], 1 at the centres; offset and logarithm of the size, as the network's output;
