@@ -19,8 +19,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("benchmark", help="measure speed on this machine", description=DESCRIPTION)
     parser.add_argument(
         "questions", nargs="*", metavar="QUESTION",
-        help="dye, heads, memory, ombre, scaling, sets, squash, start, student, stylegan, teacher, video (default: all; "
-        "with --quick, most of the bars')",
+        help="dye, heads, memory, ombre, scaling, sets, squash, start, student, stylegan, teacher, video "
+        "(default: all; with --quick, most of the bars')",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="one turn with fewer rounds: under 3 minutes on 2 cores")
     parser.add_argument("--turns", type=count, metavar="N", help="processes a provider (default 3; with --quick 1)")
