@@ -52,10 +52,11 @@ def size_of(photo: Any) -> tuple[int, int]:
 
 
 def as_bytes(photo: Any) -> Array:
-    """A photo as an array (H, W, 3 or 4), uint8: an array as it is, a tensor (C, H, W) rounded."""
+    """A photo or batch as uint8: an array (…, H, W, 3 or 4) as it is, a tensor (…, C, H, W) rounded to (…, H, W, 3)."""
     if isinstance(photo, np.ndarray):
         return photo
-    pixels: Array = photo.detach()[:3].float().round().clamp(0, 255).byte().permute(1, 2, 0).cpu().numpy()
+    rounded = photo.detach()[..., :3, :, :].float().round().clamp(0, 255).byte()
+    pixels: Array = rounded.movedim(-3, -1).cpu().numpy()
     return pixels
 
 

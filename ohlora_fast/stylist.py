@@ -14,11 +14,11 @@ import numpy as np
 from ohlora_fast.arguments import check_threads
 from ohlora_fast.errors import InputError
 from ohlora_fast.heads.boxes import Heads, HeadsArgument, as_choice
-from ohlora_fast.heads.dyeing import dye_photo, prob_of
+from ohlora_fast.heads.dyeing import dye_by_maps, dye_photo, prob_of
 from ohlora_fast.heads.hair import Hair
 from ohlora_fast.heads.look import Plan, hair_of_heads, plan_photo
 from ohlora_fast.heads.settings import is_several, of_heads, of_photos
-from ohlora_fast.ombre import Ombre, apply_ombre, checked, has_hair, make_work
+from ohlora_fast.ombre import Ombre, checked, make_work
 from ohlora_fast.photos import (
     as_bytes,
     as_tensor,
@@ -296,7 +296,7 @@ class HairStylist:
                 dyed, without = dye_photos(self.engine, photos, work, refine and alike != "seed")
             else:
                 maps, ombre = self.student.maps(photos), (color, height, grad_height)
-                dyed, without = self._dye_by_maps(photos, maps, ombre, alike, refine)
+                dyed, without = dye_by_maps(photos, maps, ombre, alike, refine, self.threads)
         else:
             dyed, without = self._dye_by_hairs(photos, self._hairs(photos, plans, refine), each, refine)
         return (dyed[0] if single else dyed), without
@@ -345,7 +345,7 @@ class HairStylist:
             if is_several(method):
                 raise InputError("method: got several for a map, allowed is one; heads need what find_hair gives")
             one: Any = method
-            dyed, without = self._dye_by_maps(photos, prob, settings[:3], one, refine)
+            dyed, without = dye_by_maps(photos, prob, settings[:3], one, refine, self.threads)
         warn_no_hair(without, single)
         return dyed[0] if single else dyed
 
@@ -387,14 +387,3 @@ class HairStylist:
             for photo, hair, one in zip(photos, hairs, settings, strict=True)
         ]
         return stacked([dyed for dyed, _ in done]), [index for index, (_, found) in enumerate(done) if not found]
-
-    def _dye_by_maps(
-        self, photos: Any, maps: Any, parameters: Sequence[Any], method: str | NaturalDye, refine: bool = False
-    ) -> tuple[Any, list[int]]:
-        color, height, grad_height = parameters
-        dyed = apply_ombre(photos, maps, color, height, grad_height, threads=self.threads, method=method, refine=refine)
-        size = photos.shape[1:3] if isinstance(photos, np.ndarray) else photos.shape[-2:]
-        without = [index for index, found in enumerate(has_hair(maps, tuple(size), self.threads)) if not found]
-        if without:
-            dyed[without] = photos[without]
-        return dyed, without

@@ -20,14 +20,14 @@ from ohlora_fast.batch.task import Result, Settings, Task
 from ohlora_fast.batch.together import Together
 from ohlora_fast.errors import InputError, NoHairWarning
 from ohlora_fast.heads.choosing import find_chosen
+from ohlora_fast.heads.dyeing import prob_of
 from ohlora_fast.heads.hair import Hair
 from ohlora_fast.heads.settings import dealt
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
 from ohlora_fast.ombre import has_hair
 from ohlora_fast.photos import warn_no_hair
-from ohlora_fast.refine import refine_map, wants_refining
-from ohlora_fast.student.preprocess import unsquash
+from ohlora_fast.refine import wants_refining
 from ohlora_fast.stylist import HairStylist
 
 SUFFIXES = {form: suffix for suffix, form in reversed(FORMATS.items())}
@@ -139,11 +139,7 @@ class Dyer:
 
     def _mask(self, photo: Photo, hair: Hair, refine: bool) -> Any:
         """The mask of a photo at its own size."""
-        prob = hair.prob
-        if hair.whole and refine:
-            prob = refine_map(photo.pixels, prob, self.threads)
-        elif hair.whole:
-            prob = unsquash(prob, *(photo.size or hair.size), self.threads)
+        prob = prob_of(photo.pixels, hair.resized(*(photo.size or hair.size)), refine, self.threads)
         return mask_pixels(prob, self.recipe.binary)
 
     def photo(self, task: Task, outbox: Outbox) -> Result:

@@ -13,6 +13,8 @@ AROUND = 2.4
 """Side of a crop, in sides of the head's box."""
 WIDER = 1.7
 """Factor by which a crop is enlarged when hair runs into its border."""
+WIDENED = 2
+"""Times that a crop may be enlarged."""
 BELOW = 0.25
 """Way of the crop's middle below the head's, in sides of the box: long hair goes there."""
 FILLS = 0.62

@@ -11,16 +11,16 @@ import numpy as np
 from ohlora_fast.heads.crops import Window
 from ohlora_fast.heads.hair import Hair, full_size
 from ohlora_fast.ombre import apply_ombre, has_hair
-from ohlora_fast.photos import resize_tensor
+from ohlora_fast.photos import as_tensor, resize_tensor, size_of
 from ohlora_fast.refine import refine_map
 
 Array = np.ndarray[Any, Any]
 
 
 def prob_of(photo: Any, hair: Hair, refine: bool, threads: int | None) -> Any:
-    """The probability of a photo's hair at its size, as the photo an array or a tensor."""
+    """The probability of a photo's hair at its size, as the photo an array or a tensor; refined, if it is not yet."""
     if not hair.whole:
-        return hair.prob
+        return refined_hair(photo, hair, threads).prob if refine and not hair.refined else hair.prob
     if refine:
         return refine_map(photo, hair.prob, threads)
     if isinstance(photo, np.ndarray):
@@ -46,11 +46,30 @@ def dye_photo(
     fine = refine and not hair.refined
     if not hair.whole:
         return dye_heads(photo, refined_hair(photo, hair, threads) if fine else hair, settings, threads)
-    color, height, grad_height, method = settings[0]
-    dyed = apply_ombre(photo, hair.prob, color, height, grad_height, threads=threads, method=method, refine=fine)
-    found = bool(has_hair(hair.prob, hair.size, threads)[0])
-    copied = photo.copy if isinstance(photo, np.ndarray) else photo.clone
-    return (dyed if found else copied()), found
+    *ombre, method = settings[0]
+    dyed, without = dye_by_maps(photo[None], hair.prob, ombre, method, fine, threads)
+    return dyed[0], not without
+
+
+def dye_by_maps(
+    photos: Any, maps: Any, ombre: Sequence[Any], method: Any, refine: bool, threads: int | None
+) -> tuple[Any, list[int]]:
+    """Dye a checked batch by maps, each photo as one head.
+
+    Args:
+        photos: arrays (N, H, W, C) or tensors (N, C, H, W).
+        maps: as of :func:`ohlora_fast.apply_ombre`, like `method`, `refine` and `threads`.
+        ombre: color, ombre_height and ombre_grad_height, each one for all or one a photo.
+
+    Returns:
+        The dyed photos, and which of them have no row of hair, and so stay as they are.
+    """
+    color, height, grad_height = ombre
+    dyed = apply_ombre(photos, maps, color, height, grad_height, threads=threads, method=method, refine=refine)
+    without = np.flatnonzero(~has_hair(maps, size_of(photos[0]), threads)).tolist()
+    if without:
+        dyed[without] = photos[without]
+    return dyed, without
 
 
 def dye_heads(photo: Any, hair: Hair, settings: Sequence[Sequence[Any]], threads: int | None) -> tuple[Any, bool]:
@@ -76,7 +95,7 @@ def dye_heads(photo: Any, hair: Hair, settings: Sequence[Sequence[Any]], threads
         rows, columns = strip.slices
         mask: Any = hair.owner[rows, columns] == index  # type: ignore[index]
         prob = hair.prob[rows, columns]
-        mask = mask if arrays else prob.new_tensor(mask).bool()
+        mask = mask if arrays else as_tensor(mask, prob.device)
         own = prob * mask
         if not has_hair(own.detach() if not arrays else own, strip.size, threads)[0]:
             continue
@@ -108,8 +127,7 @@ def refined_hair(photo: Any, hair: Hair, threads: int | None) -> Hair:
         else:
             import torch
 
-            mask = torch.from_numpy(mask).to(prob.device)
-            prob[rows, columns] = torch.where(mask, fine, prob[rows, columns].clone())
+            prob[rows, columns] = torch.where(as_tensor(mask, prob.device), fine, prob[rows, columns].clone())
     return replace(hair, prob=prob, refined=True)
 
 

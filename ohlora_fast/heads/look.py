@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 
 from ohlora_fast.heads.boxes import Choice, Heads, chosen
-from ohlora_fast.heads.crops import AROUND, WIDER, Window, cut_off, window_around
+from ohlora_fast.heads.crops import AROUND, WIDENED, WIDER, Window, cut_off, window_around
 from ohlora_fast.heads.hair import Hair, fade, joined, nobody
 from ohlora_fast.refine import refine_map
 from ohlora_fast.student.maps import Student
 from ohlora_fast.student.preprocess import unsquash
 
 Array = np.ndarray[Any, Any]
-
-ROUNDS = 2
-"""Times that a crop may be enlarged for hair that runs into its border."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,12 +56,12 @@ def hair_of_heads(photo: Array, plan: Plan, student: Student, refine: bool) -> H
     boxes = plan.heads.boxes
     windows = [[window_around(box, height, width) or everything] for box in boxes]  # of each head, ever larger ones
     maps: dict[Window, Array] = {}
-    for turn in range(ROUNDS + 1):
+    for turn in range(WIDENED + 1):
         new = [window for window in dict.fromkeys(each[-1] for each in windows) if window not in maps]
         if not new:
             break
         maps |= zip(new, student.maps_of_crops(photo, new), strict=True)
-        if turn == ROUNDS:
+        if turn == WIDENED:
             break
         for each, box in zip(windows, boxes, strict=True):
             if len(each) == turn + 1 and cut_off(maps[each[-1]], each[-1], box, height, width):

@@ -75,7 +75,7 @@ class Scenes:
             where = self._around(photo, scale, rng)
         else:
             scale, where = self.size / min(photo.pixels.shape[:2]), None
-        return pasted(canvas, [self._placed(photo, scale, where, rng, 0.15)], rng)
+        return pasted(canvas, [self._placed(photo, scale, where, rng, 0.15)])
 
     def _body(self, rng: Any) -> Sample:
         """A window below the head: clothes, legs, ground."""
@@ -87,7 +87,7 @@ class Scenes:
         if len(below.pixels) < 64:
             return self._nothing(rng)
         scale = log_uniform(rng, 1.0, 4.0) * self.size / width
-        return pasted(self._backdrop(rng), [self._placed(below, scale, None, rng, 0.15)], rng)
+        return pasted(self._backdrop(rng), [self._placed(below, scale, None, rng, 0.15)])
 
     def _portrait(self, rng: Any) -> Sample:
         photo = pick(self.portraits, rng)
@@ -101,7 +101,7 @@ class Scenes:
         else:
             x, y = rng.uniform(0.4, 0.6) * side, rng.uniform(0.4, 0.6) * side
         scale = zoom * self.size / side
-        return pasted(self._backdrop(rng), [self._placed(photo, scale, (x, y, 0.5, 0.5), rng, 0.2)], rng)
+        return pasted(self._backdrop(rng), [self._placed(photo, scale, (x, y, 0.5, 0.5), rng, 0.2)])
 
     def _hair(self, rng: Any) -> Sample:
         photo = pick(self.hair, rng)
@@ -111,7 +111,7 @@ class Scenes:
         scale *= log_uniform(rng, 0.8, 1.25 * max(height, width) / min(height, width))
         x, y = (side / 2 + rng.normal(0, 0.05) * side for side in (width, height))
         where = (x, y, 0.5, 0.5)
-        return pasted(self._backdrop(rng), [self._placed(photo, scale, where, rng, 0.2)], rng)
+        return pasted(self._backdrop(rng), [self._placed(photo, scale, where, rng, 0.2)])
 
     def _people(self, rng: Any) -> Sample:
         canvas = self._backdrop(rng)
@@ -130,7 +130,7 @@ class Scenes:
             where = (*middle, x + rng.normal(0, 0.05), rng.uniform(0.05, 0.7))
             image, matrix, boxes, unsure = self._placed(photo, scale, where, rng, 0.1)
             layers.append((image, matrix, boxes[:1], unsure[:0]))  # who stands behind is not cut out
-        return pasted(canvas, layers, rng, cut=True)
+        return pasted(canvas, layers, cut=True)
 
     def _mosaic(self, rng: Any) -> Sample:
         across = int(rng.integers(2, 6))
@@ -151,7 +151,7 @@ class Scenes:
                     left = (width - height) // 2
                     window = cropped(window, left, 0, left + height, height)
                 layers.append((window, matrix, moved(window.heads, matrix), moved(window.doubtful, matrix)))
-        return pasted(np.zeros((self.size, self.size, 3), np.uint8), layers, rng)
+        return pasted(np.zeros((self.size, self.size, 3), np.uint8), layers)
 
     def _nothing(self, rng: Any) -> Sample:
         none = np.zeros((0, 4), np.float32)
@@ -220,7 +220,7 @@ def moved(boxes: Array, matrix: Array) -> Array:
     return np.concatenate([middle - half, middle + half], 1).astype(np.float32)
 
 
-def pasted(canvas: Array, layers: Sequence[tuple[Photo, Array, Array, Array]], rng: Any, cut: bool = False) -> Sample:
+def pasted(canvas: Array, layers: Sequence[tuple[Photo, Array, Array, Array]], cut: bool = False) -> Sample:
     """Paste photos onto a canvas one after the other, by their person masks if ``cut``; heads that are hidden go."""
     size = canvas.shape[1], canvas.shape[0]
     heads: list[Array] = []

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ohlora_fast.photos import resize_tensor
+from ohlora_fast.photos import as_bytes, as_tensor, resize_tensor
 from ohlora_fast.student.engines import Engine, TorchEngine
 from ohlora_fast.student.preprocess import squash
 
@@ -54,14 +54,13 @@ class Student:
         import torch
 
         engine = self.engine
-        pixels = photos.detach()[:, :3].float()
         if isinstance(engine, TorchEngine) and torch.device(engine.device).type == photos.device.type != "cpu":
+            pixels = photos.detach()[:, :3].float()
             squashed = resize_tensor(pixels, (engine.size, engine.size), "bilinear").round().byte()
             channels_last = squashed.permute(0, 2, 3, 1).to(engine.device)
             maps = torch.cat([engine.predict_tensor(chunk) for chunk in channels_last.split(CHUNK)])
             return maps.to(photos.device)
-        bytes_ = pixels.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-        return torch.from_numpy(self.maps(bytes_)).to(photos.device)
+        return as_tensor(self.maps(as_bytes(photos)), photos.device)
 
     def runs_on_gpu(self, photos: Any) -> bool:
         """Whether the GPU's kernels take this checked batch as it is: arrays, and bytes in that GPU's memory."""

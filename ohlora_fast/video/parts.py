@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ohlora_fast.heads.boxes import Heads
-from ohlora_fast.heads.crops import Window, cut_off
+from ohlora_fast.heads.crops import WIDENED, Window, cut_off
 from ohlora_fast.heads.hair import fade, joined, window_of
 from ohlora_fast.student.maps import Student
 from ohlora_fast.student.preprocess import squash
-from ohlora_fast.video.tracking import WIDENED, Track
+from ohlora_fast.video.tracking import Track
 
 __all__ = ["Part", "looked_at", "own_pixels", "whole_part"]
 
@@ -26,7 +26,7 @@ GRID = 320
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """What the student saw of a head, and made of it.
+    """Crop of a head as the student saw it, and its map.
 
     Attributes:
         key: scene and number of the head.

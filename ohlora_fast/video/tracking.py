@@ -43,8 +43,6 @@ CARRY_S = 1.0
 """Seconds for which a head is carried on that the finder does not see, from where it first missed it."""
 FADE_S = 0.25
 """Seconds in which a head that comes or goes fades in or out."""
-WIDENED = 2
-"""How often a head's crop may be enlarged for hair that runs into its border."""
 
 
 @dataclass(eq=False)

@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from ohlora_fast.heads.dyeing import refined_hair
-from ohlora_fast.heads.hair import Hair, full_size
+from ohlora_fast.heads.dyeing import prob_of
+from ohlora_fast.heads.hair import Hair
 from ohlora_fast.media.convert import Pixels
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.numbered import number_heads
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
 from ohlora_fast.natural import NaturalDye
 from ohlora_fast.ombre import Ombre, has_hair
-from ohlora_fast.refine import refine_map
 
 if TYPE_CHECKING:
     from ohlora_fast.stylist import HairStylist
@@ -143,18 +141,8 @@ def picture(stylist: HairStylist, portrait: Portrait, look: Look, view: View, co
     pixels = portrait.preview.pixels
     if view == "dyed":
         return _dyed(stylist, pixels, portrait.hair, portrait, look, colors)
-    mask = mask_pixels(_prob(pixels, portrait.hair.only(list(colors)), look.fine, stylist.threads))
+    mask = mask_pixels(prob_of(pixels, portrait.hair.only(list(colors)), look.fine, stylist.threads))
     return overlay_pixels(pixels, mask) if view == "overlay" else np.repeat(mask[..., None], 3, axis=2)
-
-
-def _prob(pixels: Pixels, hair: Hair, fine: bool, threads: int | None) -> NDArray[np.float32]:
-    """The probability of hair at the photo's size."""
-    if not fine:
-        return full_size(hair, threads)
-    refined: NDArray[np.float32] = (
-        refine_map(pixels, hair.prob, threads) if hair.whole else refined_hair(pixels, hair, threads).prob
-    )
-    return refined
 
 
 def _dyed(
