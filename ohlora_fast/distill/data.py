@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from ohlora_fast.distill.augment import resized
 from ohlora_fast.errors import InputError
+from ohlora_fast.runtime import usable_cores
 from ohlora_fast.student import SIZE
 from ohlora_fast.student.preprocess import squash
 from ohlora_fast.teacher.soft_labels import FACE, LABEL, read_ledger
@@ -118,7 +118,8 @@ def matched(images: dict[str, Path], masks: dict[str, Path], sources: dict[str, 
 def split(pairs: Sequence[Pair], *shares: float) -> list[list[Pair]]:
     """Split pairs into a part for each share and the rest, by a hash of the name: it outlives changes of the folder.
 
-    A part that would be empty, though its share is not 0, takes one pair from the rest.
+    A part that would be empty, though its share is not 0, takes one pair from the rest. A copy of a pair, KIND__NAME,
+    goes where NAME goes: nothing held out is trained on.
 
     >>> pairs = [Pair(f"a_{i}", "a", Path(), Path()) for i in range(1000)]
     >>> [len(part) for part in split(pairs, 0.1, 0.1)]
@@ -127,7 +128,8 @@ def split(pairs: Sequence[Pair], *shares: float) -> list[list[Pair]]:
     bounds = np.cumsum(shares)
     parts: list[list[Pair]] = [[] for _ in range(len(shares) + 1)]
     for pair in pairs:
-        parts[int(np.searchsorted(bounds, zlib.crc32(pair.name.encode()) / 2**32, side="right"))].append(pair)
+        place = zlib.crc32(pair.name.rpartition("__")[2].encode()) / 2**32
+        parts[int(np.searchsorted(bounds, place, side="right"))].append(pair)
     for part, share in zip(parts, shares, strict=False):
         if share and not part and parts[-1]:
             part.append(parts[-1].pop())
@@ -163,7 +165,7 @@ class TrainingPhotos(Dataset[tuple[Tensor, Tensor]]):
             self.images[index] = torch.from_numpy(squared(image, side)).permute(2, 0, 1)
             self.masks[index, 0] = torch.from_numpy(squared(mask, side))
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             list(pool.map(load, range(len(pairs))))
 
     def settle(self, device: torch.device) -> None:

@@ -43,18 +43,43 @@ def test_pairs_of_scenes(scenes, tmp_path):
     assert len(pairs) == count
     assert {pair.source for pair in pairs} == {"scenes"}
     masks = {pair.name: pair.load()[1] for pair in pairs}
-    kinds = [name.split("_")[1] for name in masks]
+    kinds = [name.split("_")[1] for name in masks if "small" not in name]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {"crop": 4, "whole": 1, "below": 1, "nothing": 4}
     for name, mask in masks.items():
-        assert max(mask.shape) <= compose.SIDE
+        assert max(mask.shape) <= compose.WRITTEN
         if "nothing" in name or "below" in name:
             assert mask.max() == 0
         else:
             assert 0.01 < (mask > 127).mean() < 0.5
 
 
+def test_what_the_finder_takes_for_heads_is_a_pair_without_hair(scenes, tmp_path):
+    head = data.astronaut()[0:320, 60:380]  # a head where nobody should be
+    wall = np.full((960, 640, 3), (190, 185, 175), np.uint8)
+    wall[100:420, 160:480] = head
+    (tmp_path / "nothing" / "train").mkdir(parents=True)
+    cv2.imwrite(str(tmp_path / "nothing" / "train" / "n.jpg"), wall[..., ::-1])
+    pairs = {name: (photo, mask) for name, photo, mask in
+             compose.nothing(tmp_path / "nothing" / "train", np.random.default_rng(0))}  # fmt: skip
+    photo, mask = pairs["scenes_error_0000_0"]
+    assert mask.shape == photo.shape[:2]
+    assert mask.max() == 0
+    assert 150 < photo.shape[0] < 700
+    assert len(pairs) <= 2 + compose.ERRORS
+
+
+def test_small_heads_keep_size_and_lose_detail():
+    photo = data.astronaut()[0:320, 60:380]
+    small = compose.small(photo, np.random.default_rng(0))
+    assert small.shape == photo.shape
+    assert small.dtype == np.uint8
+    sharp, blurred = (cv2.Laplacian(one[..., 1], cv2.CV_32F).var() for one in (photo, small))
+    assert blurred < 0.3 * sharp
+    assert abs(small.mean() - photo.mean()) < 4
+
+
 def test_masks_that_the_student_contradicts_are_left_out(scenes, tmp_path):
-    photo, label = data.astronaut()[0:320, 60:380], compose.student_label(1)
+    photo, label = data.astronaut()[0:320, 60:380], compose.student_label(224)
     soft = label(photo)
     np.testing.assert_allclose(compose.mix(photo, soft, label), soft, atol=1e-6)
     assert compose.mix(photo, 1 - soft, label) is None

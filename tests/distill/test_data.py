@@ -1,6 +1,7 @@
 """Finding pairs in both layouts, splitting them, holding them in memory, drawing batches."""
 
 import shutil
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -115,6 +116,16 @@ def test_splitting_depends_on_names_alone(blobs):
     assert split(pairs[::-1], 0.3, 0.2) == [part[::-1] for part in parts]
     assert set(split(pairs[:12], 0.3, 0.2)[0]) <= set(parts[0])
     assert split(pairs, 0.0, 0.0)[2] == pairs
+
+
+def test_copies_go_where_their_pair_goes():
+    pairs = [Pair(f"a_{i}", "a", Path(), Path()) for i in range(50)]
+    copies = [Pair(f"scenes_small__a_{i}", "scenes", Path(), Path()) for i in range(50)]
+    held, rest = split([*pairs, *copies], 0.3)
+    assert {pair.name for pair in held} == {
+        name for pair in split(pairs, 0.3)[0] for name in (pair.name, f"scenes_small__{pair.name}")
+    }
+    assert len(held) + len(rest) == 100
 
 
 def test_a_small_share_still_gets_a_pair(blobs):
