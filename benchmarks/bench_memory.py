@@ -39,11 +39,10 @@ def make(provider: str, photo: np.ndarray[Any, Any], threads: int) -> Callable[[
     if provider == COPY:
         return photo.copy
     if provider == DYE:
-        import onnxruntime  # noqa: F401 - imported here, so that the call does not
-
-        from ohlora_fast import _core  # noqa: F401
+        from ohlora_fast import _core, telemetry  # noqa: F401 - imported here, so that the call does not
         from ohlora_fast.stylist import HairStylist
 
+        telemetry.onnx_runtime()
         return lambda: HairStylist(threads=threads).dye(photo)
     from ohlora_fast.benchmarks import bench_ombre
 

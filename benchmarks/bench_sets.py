@@ -20,7 +20,7 @@ import pytest
 from ohlora_fast.benchmarks import setting
 from ohlora_fast.benchmarks.setting import no_portrait, portraits
 
-from ohlora_fast.batch.dyer import Dyer
+from ohlora_fast.batch.dyer import Dyer, store
 from ohlora_fast.batch.outbox import open_outbox
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.run import How, dye_set
@@ -95,7 +95,8 @@ def shared_cpu_time(source: Path, out: Path, threads: int) -> float:
     dyer, outbox = Dyer(Recipe()), open_outbox(str(out))
     start = time.process_time()
     for path in sorted(source.iterdir()):
-        result = dyer.photo(Task(str(path), "photo", path.name, (path.name,), (0.5, 0.6, 0.5)), outbox)
+        task = Task(str(path), "photo", path.name, (path.name,), (0.5, 0.6, 0.5))
+        result = store(dyer.photo(task), outbox)
         assert result.error is None, result.error
     return (time.process_time() - start) / threads
 

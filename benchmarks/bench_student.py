@@ -120,8 +120,9 @@ def traced(model: Any, x: np.ndarray[Any, Any]) -> bytes:
 
 def onnx_runtime(graph: bytes, threads: int) -> Callable[[np.ndarray[Any, Any]], object]:
     """Run a graph in ONNX Runtime, with its default options but for the number of threads."""
-    import onnxruntime
+    from ohlora_fast import telemetry
 
+    onnxruntime = telemetry.onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -130,8 +131,9 @@ def onnx_runtime(graph: bytes, threads: int) -> Callable[[np.ndarray[Any, Any]],
 
 def openvino_runtime(graph: bytes, threads: int) -> Callable[[np.ndarray[Any, Any]], object]:
     """Run a graph in OpenVINO, one request at a time, which its LATENCY hint is for."""
-    import openvino
+    from ohlora_fast.telemetry import open_vino
 
+    openvino = open_vino()
     core = openvino.Core()
     options = {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
     compiled = core.compile_model(core.read_model(io.BytesIO(graph)), "CPU", options)

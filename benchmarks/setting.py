@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.student.engines import usable_cores
+from ohlora_fast.runtime import usable_cores
 
 THREADS = "OHLORA_BENCH_THREADS"
 """The environment variable that says how many threads every provider gets."""

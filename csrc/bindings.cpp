@@ -155,13 +155,21 @@ py::array_t<std::uint8_t> squash(const py::array_t<std::uint8_t>& image, int siz
 }
 
 ohlora::Readout make_readout(const Floats& weights, int channels, int stride) {
-    if (channels < 1 || static_cast<std::size_t>(weights.size()) != ohlora::Readout::size(channels))
+    if (channels < 1 || channels > ohlora::Readout::kMostChannels)
+        throw std::invalid_argument("channels: got " + std::to_string(channels) + ", allowed are 1 to " +
+                                    std::to_string(ohlora::Readout::kMostChannels));
+    if (stride != 1 && stride != 2)
+        throw std::invalid_argument("stride: got " + std::to_string(stride) + ", allowed are 1 and 2");
+    if (static_cast<std::size_t>(weights.size()) != ohlora::Readout::size(channels))
         throw std::invalid_argument("weights: " + std::to_string(weights.size()) + " are not those of " +
                                     std::to_string(channels) + " channels");
     return {weights.data(), channels, stride};
 }
 
 py::array_t<float> read_out(const ohlora::Readout& readout, const Floats& sums, int threads) {
+    if (sums.ndim() != 4 || sums.shape(1) != readout.channels() || sums.shape(2) < 1 || sums.shape(3) < 1)
+        throw std::invalid_argument("sums: expected (N, " + std::to_string(readout.channels()) + ", h, w)");
+    if (threads < 1) throw std::invalid_argument("threads: got " + std::to_string(threads) + ", allowed is 1 or more");
     const int count = extent(sums, 0), height = extent(sums, 2), width = extent(sums, 3);
     py::array_t<float> out({count, 2 * height, 2 * width});
     float* to = out.mutable_data();
@@ -240,6 +248,7 @@ PYBIND11_MODULE(_core, module) {
     py::class_<ohlora::Readout>(module, "Readout", "The student's readout: two ghost modules and the sigmoid.")
         .def(py::init(&make_readout), py::arg("weights"), py::arg("channels"), py::arg("stride"),
              "float32 (channels * (2 * channels + 25) + 1,) in the order of readout.hpp; head stride 1 or 2.")
+        .def_property_readonly("channels", &ohlora::Readout::channels, "Channels of the sums.")
         .def("__call__", &read_out, py::arg("sums"), py::arg("threads"),
              "float32 (N,channels,h,w) -> float32 (N,2h,2w) in [0,1].");
     module.def("style_layer", &style_layer, py::arg("x"), py::arg("noise"), py::arg("noise_weight"), py::arg("bias"),

@@ -1,5 +1,5 @@
 // The student's readout, from the sums of its levels on: two ghost modules and the sigmoid; see
-// ohlora_fast/student/rewrite.py for the names. Trusts its arguments: the checks are in Python.
+// ohlora_fast/student/rewrite.py for the names. Trusts its arguments: the checks are in bindings.cpp.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,8 @@ namespace ohlora {
 
 class Readout {
 public:
+    static constexpr int kMostChannels = 512;
+
     // The number of weights of a readout of this many channels.
     static std::size_t size(int channels) { return static_cast<std::size_t>(channels) * (2 * channels + 25) + 1; }
 

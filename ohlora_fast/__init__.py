@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ohlora_fast.telemetry import turn_off as _turn_off
+
 if TYPE_CHECKING:
     from .errors import InputError
     from .functional import dye, segment
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from .ombre import Ombre, apply_ombre
     from .student.model import EffiSegNet
     from .stylist import HairStylist
+
+_turn_off()  # before any package that reports is imported
 
 __version__ = "0.1.0"
 

@@ -115,16 +115,15 @@ def refuse_misfits(args: argparse.Namespace, form: str, output: str) -> None:
 
 def write_map(model: EffiSegNet, out: Path, args: argparse.Namespace) -> str:
     """Export the student alone to ONNX; return how near to the library's result it is."""
-    import onnxruntime
-
     from ohlora_fast.export.check import check_map
     from ohlora_fast.export.metadata import describe
     from ohlora_fast.export.to_onnx import with_metadata
     from ohlora_fast.media.files import written_whole
     from ohlora_fast.student.export import export_onnx
+    from ohlora_fast.telemetry import onnx_runtime
 
     graph = export_onnx(model)
-    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    session = onnx_runtime().InferenceSession(graph, providers=["CPUExecutionProvider"])
     said = str(check_map(lambda photos: session.run(None, {"image": photos})[0], model))
     if args.int8:
         graph, said = in_int8(graph, args.int8, model.size), "in 8-bit integers"

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from ohlora_fast import __version__
+from ohlora_fast.runtime import usable_cores
 
 PACKAGES = {
     "numpy": "numpy",
@@ -45,7 +46,7 @@ def gather() -> dict[str, Any]:
         "ohlora-fast": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": {"machine": os.cpu_count()} | ask_cores(),
+        "cores": {"machine": os.cpu_count(), "usable": usable_cores()},
         "packages": {name: version(module) for name, module in PACKAGES.items()},
         "built": ask("ohlora_fast._core", "build_info"),
         "cuda": ask("ohlora_fast.ops.ombre_cuda", "cuda_build"),
@@ -79,21 +80,12 @@ def ask(module: str, function: str) -> dict[str, Any]:
         return {"error": _line(error)}
 
 
-def ask_cores() -> dict[str, Any]:
-    """Return {"usable": how many cores this process may use}, or {"error": reason}."""
-    try:
-        return {"usable": import_module("ohlora_fast.student.engines").usable_cores()}
-    except Exception as error:  # a broken installation may raise anything
-        return {"error": _line(error)}
-
-
 def as_text(facts: dict[str, Any]) -> str:
     """Lay out what `gather` returned for people."""
     cores = facts["cores"]
     lines = [
         f"ohlora-fast {facts['ohlora-fast']}, Python {facts['python']}, {facts['platform']}",
-        f"cores: {cores.get('usable', '?')} usable of {cores['machine']}"
-        + (f" ({cores['error']})" if "error" in cores else ""),
+        f"cores: {cores['usable']} usable of {cores['machine']}",
     ]
     for title, key in (("Packages", "packages"), ("Built", "built"), ("CUDA kernels", "cuda")):
         lines += ["", title, *(f"  {name:<16}{_words(value)}" for name, value in facts[key].items())]

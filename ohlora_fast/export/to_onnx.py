@@ -16,6 +16,7 @@ from ohlora_fast.export.check import Array
 from ohlora_fast.export.pipeline import PipelineSettings, Squash, make_pipeline, whole_bytes
 from ohlora_fast.student.export import fold_pads, require_onnx, simplified
 from ohlora_fast.student.model import EffiSegNet
+from ohlora_fast.telemetry import onnx_runtime
 
 OPSET = 18
 """The first whose ``Resize`` has a filter against aliasing."""
@@ -88,10 +89,8 @@ def export(model: EffiSegNet, settings: PipelineSettings, metadata: Mapping[str,
     Raises:
         InputError: the ``onnx`` package is not installed.
     """
-    import onnxruntime
-
     content = with_metadata(pipeline_onnx(model, settings).SerializeToString(), metadata)
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = onnx_runtime().InferenceSession(content, providers=["CPUExecutionProvider"])
 
     def run(*inputs: Array) -> Array:
         return session.run(None, dict(zip(settings.inputs, inputs, strict=True)))[0]

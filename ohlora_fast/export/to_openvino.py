@@ -20,6 +20,7 @@ from ohlora_fast.export.check import Array
 from ohlora_fast.export.pipeline import PipelineSettings, whole_bytes
 from ohlora_fast.export.to_onnx import pipeline_onnx
 from ohlora_fast.student.model import EffiSegNet
+from ohlora_fast.telemetry import open_vino
 
 PRECISION = {"INFERENCE_PRECISION_HINT": "f32"}
 """What to compile with."""
@@ -56,12 +57,11 @@ def require_openvino() -> Any:
         InputError: it is not installed.
     """
     try:
-        import openvino
+        return open_vino()
     except ModuleNotFoundError:
         raise InputError(
             'exporting to OpenVINO needs the openvino package: pip install "ohlora_fast[openvino]"'
         ) from None
-    return openvino
 
 
 def squash_by_matrices(planes: Tensor, size: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,20 +58,25 @@ class HeadFinder:
     """
 
     def __init__(self, model: str | Path | None = None, threads: int | None = None) -> None:
+        self._arguments = (None if model is None else os.path.abspath(model), threads)
         self.session = onnx_session(model, threads)
+
+    def __reduce__(self) -> tuple[type[HeadFinder], tuple[Any, ...]]:
+        """Pickle and copy the arguments, as `HairStylist` does."""
+        return type(self), self._arguments
 
     def find(self, photo: Array) -> Heads:
         """Find the heads of a photo, uint8 RGB or RGBA (H, W, C), of any strides."""
         height, width = photo.shape[:2]
-        boxes, scores = self._look(photo, LOOK, SURE)
+        boxes, scores = self.look(photo, LOOK, SURE)
         longer = max(height, width)
         large = (boxes[:, 3] - boxes[:, 1] >= LARGE * longer).any()
         if not large and longer > 1.25 * LOOK:
-            close, close_scores = self._look(photo, min(CLOSE_LOOK, longer), SURE_CLOSE)
+            close, close_scores = self.look(photo, min(CLOSE_LOOK, longer), SURE_CLOSE)
             boxes, scores = np.concatenate([boxes, close]), np.concatenate([scores, close_scores])
         return distinct(boxes, scores)
 
-    def _look(self, photo: Array, longer: int, sure: float) -> tuple[Array, Array]:
+    def look(self, photo: Array, longer: int, sure: float) -> tuple[Array, Array]:
         """Boxes (K, 4) in the photo's pixels and scores (K,) from `sure` on, at a scale of the photo's longer side."""
         height, width = photo.shape[:2]
         seen = shrunk(photo, longer)
@@ -162,18 +168,24 @@ def onnx_session(model: str | Path | None, threads: int | None) -> Session:
     Raises:
         InputError: the file cannot be read, or is no head finder.
     """
-    from ohlora_fast.student.engines import read_graph, session_of
+    from ohlora_fast.student.session import read_graph, session_of
 
     path = bundled_heads() if model is None else Path(model)
     session = session_of(read_graph(path, f"checkpoint {path}"), threads, f"checkpoint {path}")
-    (*inputs,), (*outputs,) = session.get_inputs(), session.get_outputs()
+    (*inputs,), (*outputs,) = session.session.get_inputs(), session.session.get_outputs()
     fits = len(inputs) == 1 and inputs[0].type == "tensor(uint8)" and len(inputs[0].shape) == 4
     if not fits or inputs[0].shape[3] != 3 or len(outputs) != 1 or outputs[0].shape[1:2] != [5]:
         raise InputError(f"{path}: expected a head finder's graph, uint8 (1, h, w, 3) to float32 (1, 5, h/8, w/8)")
     names, image_name = [outputs[0].name], inputs[0].name
 
     def run(image: Array) -> Array:
-        found: Array = session.run(names, {image_name: image})[0]
+        try:
+            found = session.run(names, {image_name: image})[0]
+        except Exception as error:  # ONNX Runtime's exceptions have no common public base
+            raise InputError(f"{path}: does not run ({str(error).splitlines()[0]})") from None
+        expected = (1, 5, *(side // STRIDE for side in image.shape[1:3]))
+        if np.shape(found) != expected or found.dtype != np.float32:
+            raise InputError(f"{path}: gives {found.dtype} of shape {np.shape(found)}, expected float32 {expected}")
         return found
 
     return run

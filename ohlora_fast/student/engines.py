@@ -6,7 +6,6 @@ PyTorch and ONNX Runtime are imported where they are used: with the bundled weig
 from __future__ import annotations
 
 import ctypes
-import os
 import re
 import sys
 from importlib.util import find_spec
@@ -16,9 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.runtime import usable_cores
 from ohlora_fast.student import SIZE, bundled
 from ohlora_fast.student.graph import metadata_of, up_to
 from ohlora_fast.student.readout import SUMS, compiled_readout
+from ohlora_fast.student.session import read_graph, session_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 
 ENGINES = ("onnx-int8", "onnx", "torch", "cuda")
 DEVICES = ("cpu", "cuda", "mps")
+LARGEST = 4096
+"""Of the sizes that a graph may take."""
+ROUNDING = 1e-5
+"""By which a probability may exceed 1."""
 
 
 class Engine(Protocol):
@@ -63,65 +68,58 @@ class OnnxEngine:
             path = bundled("default.onnx") if model is None else Path(model)
             what = f"checkpoint {path}"
             graph = read_graph(path, what)
-        graph, self.readout = without_readout(graph)
+        self.what = what
+        graph, self.readout = without_readout(graph, what)
         self.threads = threads or usable_cores()
         self.session = session_of(graph, threads, what)
-        (*inputs,), (*outputs,) = self.session.get_inputs(), self.session.get_outputs()
+        (*inputs,), (*outputs,) = self.session.session.get_inputs(), self.session.session.get_outputs()
         shape = inputs[0].shape[1:] if len(inputs) == 1 and inputs[0].type == "tensor(uint8)" else []
         if len(shape) != 3 or not isinstance(shape[0], int) or shape != [shape[0], shape[0], 3]:
             found = ", ".join(f"{item.name}: {item.type} {item.shape}" for item in inputs)
             raise InputError(
                 f"{what}: takes ({found}), expected one uint8 input (N, size, size, 3), such as a size of {SIZE}"
             )
+        if not 2 <= shape[0] <= LARGEST or shape[0] % 2:
+            raise InputError(f"{what}: takes a size of {shape[0]}, allowed are even ones from 2 to {LARGEST}")
         self.input, self.output, self.size = inputs[0].name, outputs[0].name, shape[0]
+        half = self.size // 2
+        self._gives = (self.size, self.size) if self.readout is None else (self.readout.channels, half, half)
+        for told, expected in zip(outputs[0].shape[1:], self._gives, strict=False):
+            if isinstance(told, int) and told != expected:
+                raise self._unfit(outputs[0].type, tuple(outputs[0].shape))
+
+    def _unfit(self, kind: object, shape: tuple[object, ...]) -> InputError:
+        sums = "" if self.readout is None else " as the sums that its metadata describe"
+        expected = ", ".join(map(str, ("N", *self._gives)))
+        return InputError(f"{self.what}: gives {kind} of shape {shape}, expected float32 ({expected}){sums}")
 
     def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        found = self.session.run([self.output], {self.input: images})[0]
-        if self.readout is not None:
-            return self.readout(found, self.threads)
-        return np.minimum(found, 1, out=found)  # ONNX Runtime's sigmoid gives 1.0000001 on some processors
+        try:
+            found = self.session.run([self.output], {self.input: images})[0]
+        except Exception as error:  # ONNX Runtime's exceptions have no common public base
+            raise InputError(f"{self.what}: does not run ({str(error).splitlines()[0]})") from None
+        if np.shape(found) != (len(images), *self._gives) or found.dtype != np.float32:
+            raise self._unfit(found.dtype, np.shape(found))
+        prob = found if self.readout is None else self.readout(found, self.threads)
+        least, most = prob.min(initial=0), prob.max(initial=0)
+        if not (least >= 0 and most <= 1 + ROUNDING):
+            raise InputError(f"{self.what}: gives {least:.4g} to {most:.4g}, expected hair probabilities from 0 to 1")
+        return np.minimum(prob, 1, out=prob)  # ONNX Runtime's sigmoid gives 1.0000001 on some processors
 
 
-def read_graph(path: Path, what: str) -> bytes:
-    """The bytes of a file that messages call ``what``.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{what}: cannot be read ({error.strerror})") from None
-
-
-def session_of(graph: bytes, threads: int | None, what: str) -> Any:
-    """An ONNX Runtime session on the CPU, whose threads do not spin after a run; ``what`` names it in messages.
+def without_readout(graph: bytes, what: str) -> tuple[bytes, Readout | None]:
+    """Cut the readout off a graph that `export_onnx` wrote, to be computed by itself; other graphs stay whole.
 
     Raises:
-        InputError: the graph cannot be read.
+        InputError: the graph, which messages call ``what``, is no ONNX file, or describes no readout of its own.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or usable_cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Threads that still spin after a run slow the ombre that follows by 40 % (1.31 against 0.95 ms at 1024²);
-    # threads that never spin slow the student by 25 % (11.0 against 8.7 ms).
-    options.add_session_config_entry("session.force_spinning_stop", "1")
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no common public base
-        raise InputError(f"{what}: not a readable ONNX file ({str(error).splitlines()[0]})") from None
-
-
-def without_readout(graph: bytes) -> tuple[bytes, Readout | None]:
-    """Cut the readout off a graph that `export_onnx` wrote, to be computed by itself; other graphs stay whole."""
     try:
         readout = compiled_readout(metadata_of(graph))
         return (graph, None) if readout is None else (up_to(graph, SUMS), readout)
-    except ValueError:  # no ONNX file: ONNX Runtime says so
-        return graph, None
+    except InputError as error:
+        raise InputError(f"{what}: {error}") from None
+    except ValueError as error:
+        raise InputError(f"{what}: not a readable ONNX file ({error})") from None
 
 
 class TorchEngine:
@@ -302,8 +300,3 @@ def has_nvidia_gpu() -> bool:
     except (OSError, AttributeError):
         return False
     return found and count.value > 0
-
-
-def usable_cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

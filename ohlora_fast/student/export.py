@@ -20,6 +20,7 @@ from ohlora_fast.errors import InputError
 from ohlora_fast.student.model import EffiSegNet
 from ohlora_fast.student.readout import SUMS, describe
 from ohlora_fast.student.rewrite import InferenceEffiSegNet
+from ohlora_fast.telemetry import onnx_runtime
 
 OPSET = 17
 READOUT = (
@@ -111,8 +112,8 @@ def require_onnx() -> Any:
 def simplified(graph: bytes) -> Any:
     """A graph without what can be computed beforehand, as ONNX Runtime simplifies graphs for any machine."""
     import onnx
-    import onnxruntime
 
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     with tempfile.TemporaryDirectory() as folder:

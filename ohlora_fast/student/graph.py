@@ -13,10 +13,16 @@ GRAPH, METADATA = 7, 14
 """Of ``ModelProto``."""
 NODE, INITIALIZER, OUTPUT, VALUE_INFO = 1, 5, 12, 13
 """Of ``GraphProto``."""
-READ, WRITTEN = 1, 2
-"""Of ``NodeProto``: the names of its inputs and its outputs."""
-TENSOR_NAME = 8
-"""Of ``TensorProto``."""
+READ, WRITTEN, OPERATION, ATTRIBUTE = 1, 2, 4, 5
+"""Of ``NodeProto``: the names of its inputs and its outputs, its own, and its attributes."""
+TENSOR, SUBGRAPH, TENSORS, SUBGRAPHS = 5, 6, 10, 11
+"""Of ``AttributeProto``."""
+TENSOR_NAME, EXTERNAL = 8, 13
+"""Of ``TensorProto``: its name, and where its values lie in another file."""
+SPARSE_INITIALIZER, FUNCTION = 15, 25
+"""Of ``GraphProto``, and of ``ModelProto``."""
+FUNCTION_NODE = 7
+"""Of ``FunctionProto``."""
 VALUE_NAME = 1
 """Of ``ValueInfoProto``."""
 FLOAT_TENSOR = b"\x12\x0e\x0a\x0c\x08\x01\x12\x08" + 4 * b"\x0a\x00"
@@ -47,6 +53,50 @@ def up_to(model: bytes, value: str) -> bytes:
     for one in fields(model):
         parts.append(message(GRAPH, cut(one.content, value.encode())) if one.number == GRAPH else one.raw)
     return b"".join(parts)
+
+
+def outside_of_graph(model: bytes) -> str | None:
+    """Name what of a model is no plain run of nodes over weights that stand in its own bytes, or return None.
+
+    Loops and branches are nodes that have graphs of their own, and may never end; weights in other files could name
+    any file.
+
+    Raises:
+        ValueError: the bytes are no ONNX file.
+    """
+    for one in fields(model):
+        if one.number not in (GRAPH, FUNCTION):
+            continue
+        node_number = NODE if one.number == GRAPH else FUNCTION_NODE
+        for part in fields(one.content):
+            found = None
+            if part.number == node_number:
+                found = outside_of_node(part.content)
+            elif one.number == GRAPH and part.number == INITIALIZER:
+                found = outside_of_tensor(part.content)
+            elif one.number == GRAPH and part.number == SPARSE_INITIALIZER:
+                found = "sparse weights"
+            if found:
+                return found
+    return None
+
+
+def outside_of_node(node: memoryview) -> str | None:
+    """As `outside_of_graph`, of a ``NodeProto``."""
+    parts = list(fields(node))
+    for attribute in (part for part in parts if part.number == ATTRIBUTE):
+        for one in fields(attribute.content):
+            if one.number in (SUBGRAPH, SUBGRAPHS):
+                names = [str(part.content, "utf-8", "replace") for part in parts if part.number == OPERATION]
+                return f"a node {(names or ['?'])[-1]}"
+            if one.number in (TENSOR, TENSORS) and (found := outside_of_tensor(one.content)):
+                return found
+    return None
+
+
+def outside_of_tensor(tensor: memoryview) -> str | None:
+    """As `outside_of_graph`, of a ``TensorProto``."""
+    return "weights in another file" if any(part.number == EXTERNAL for part in fields(tensor)) else None
 
 
 def metadata_of(model: bytes) -> dict[str, str]:
@@ -102,7 +152,7 @@ def fields(message_bytes: bytes | memoryview) -> Iterator[Field]:
     while at < len(data):
         start = at
         key, at = varint(data, at)
-        number, wire = key >> 3, key & 7
+        number, wire = (key & 0xFFFFFFFF) >> 3, key & 7  # of a key's bits, readers of protobuf take the lowest 32
         content = data[:0]
         if wire == BYTES:
             size, at = varint(data, at)

@@ -9,6 +9,7 @@ from PIL import Image
 
 from ohlora_fast.arguments import MAX_SIDE, as_batch, check_threads
 from ohlora_fast.errors import InputError
+from ohlora_fast.ops.arrays import aligned
 from ohlora_fast.ops.ombre_op import backend_problem, cpu_threads
 from ohlora_fast.student import SIZE
 
@@ -105,7 +106,7 @@ def unsquash(maps: np.ndarray[Any, Any], height: int, width: int, threads: int |
     if backend_problem("cpp") is None:
         from ohlora_fast import _core
 
-        resized: np.ndarray[Any, Any] = _core.resize_maps(batch, height, width, cpu_threads(threads))
+        resized: np.ndarray[Any, Any] = _core.resize_maps(aligned(batch), height, width, cpu_threads(threads))
     else:
         resized = unsquash_opencv(batch, height, width)
     return resized if maps.ndim == 3 else resized[0]

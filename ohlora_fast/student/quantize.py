@@ -22,6 +22,7 @@ import numpy as np
 from ohlora_fast.student.export import require_onnx
 from ohlora_fast.student.graph import up_to
 from ohlora_fast.student.readout import SUMS
+from ohlora_fast.telemetry import onnx_runtime
 
 PHOTOS = 100
 """How many photos scale the bundled student's activations."""
@@ -61,6 +62,7 @@ def quantized(
 def scaled(graph: bytes, photos: Sequence[Array], floats: Callable[[Any], list[str]]) -> Any:
     """Quantise a graph by the values that photos give; an ``onnx.ModelProto``."""
     onnx = require_onnx()
+    onnx_runtime()
     from onnxruntime import quantization
 
     class Photos(quantization.CalibrationDataReader):
@@ -131,8 +133,7 @@ def correct_biases(small: Any, graph: bytes, photos: Sequence[Array], floats: Ca
 
 def channel_means(graph: bytes, photos: Sequence[Array]) -> Array:
     """The means of the channels of a graph's only output over photos, (C,), computed as the graph is written."""
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

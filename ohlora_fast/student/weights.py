@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ohlora_fast.student.rewrite import with_binary_norms
 State = Mapping[str, Tensor]
 SAFETENSORS = ".safetensors"
 PICKLES = (".pth", ".pt", ".bin", ".ckpt")
+MOST_HEAD_CHANNELS = 1024
 
 
 def read_state(path: str | Path, key: str | None = None) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -130,17 +132,20 @@ def load_student(path: str | Path | None = None, size: int | None = None, upsamp
     state, metadata = read_state(source)
     if metadata.get("head_stride", "1") not in map(str, HEAD_STRIDES):
         raise InputError(f"checkpoint {source}: its head_stride is {metadata['head_stride']!r}, allowed are 1 and 2")
-    if not metadata.get("size", "32").isdecimal():
-        raise InputError(f"checkpoint {source}: its size is {metadata['size']!r}, allowed is a whole number")
+    if not re.fullmatch("[0-9]{1,4}", metadata.get("size", "32")):
+        raise InputError(f"checkpoint {source}: its size is {metadata['size'][:20]!r}, allowed is a whole number")
+    if variant(state, metadata)["head_channels"] > MOST_HEAD_CHANNELS:  # else a small file could ask for much memory
+        raise InputError(f"checkpoint {source}: its head is wider than {MOST_HEAD_CHANNELS} channels")
     changes = {name: value for name, value in (("size", size), ("upsampling", upsampling)) if value}
     try:
         model = EffiSegNet(**variant(state, metadata) | changes)
     except InputError as error:
         raise InputError(f"checkpoint {source}: {error}") from None
     check_state(state, model.state_dict(), str(source))
-    model.load_state_dict(
-        {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
-    )
+    values = {name: value.float() if value.is_floating_point() else value for name, value in state.items()}
+    if unfit := [name for name, value in values.items() if not value.isfinite().all()]:
+        raise InputError(f"checkpoint {source}: {unfit[0]} holds values that are not finite")
+    model.load_state_dict(values)
     return model.eval()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import FORMATS, write_photo
 from ohlora_fast.media.run_folder import SETTINGS, claim
-from ohlora_fast.student.engines import usable_cores
+from ohlora_fast.runtime import usable_cores
 from ohlora_fast.stylegan.drawing import Labels, latents, noise_source
 from ohlora_fast.stylegan.ensemble import fingerprint
 from ohlora_fast.stylegan.generator import NoiseKind

@@ -13,8 +13,10 @@ import numpy as np
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.hub import fetch, sha256_of
+from ohlora_fast.runtime import usable_cores
 from ohlora_fast.student import SIZE
-from ohlora_fast.student.engines import device_problem, make_engine, usable_cores
+from ohlora_fast.student.engines import device_problem, make_engine
+from ohlora_fast.telemetry import onnx_runtime
 
 Array = np.ndarray[Any, Any]
 INPUT_RANGES = ("imagenet", "unit", "minus-one-one", "byte")
@@ -206,8 +208,7 @@ def open_session(path: Path, device: str) -> Any:
     Raises:
         InputError: the file cannot be read, or ONNX Runtime has nothing for the device.
     """
-    import onnxruntime
-
+    onnxruntime = onnx_runtime()
     kind, _, index = device.partition(":")
     provider = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}.get(kind)
     if provider not in onnxruntime.get_available_providers():
@@ -285,9 +286,7 @@ def open_teacher(
         raise InputError(f"teacher {teacher}: no such file; allowed are facexformer, .onnx files and checkpoints")
     if path.suffix == ".onnx":
         if device == "auto":
-            import onnxruntime
-
-            device = "cuda" if "CUDAExecutionProvider" in onnxruntime.get_available_providers() else "cpu"
+            device = "cuda" if "CUDAExecutionProvider" in onnx_runtime().get_available_providers() else "cpu"
         return OnnxTeacher(path, hair_channel, input_range, activation, device)
     if not (hair_channel is None and input_range is None and activation is None):
         raise InputError(f"hair channel, input range, activation: got for teacher {teacher}, allowed for .onnx alone")

@@ -9,7 +9,7 @@ import pytest
 
 from ohlora_fast.cli import main
 from ohlora_fast.cli.info import as_text, ask, gather, version
-from ohlora_fast.student.engines import usable_cores
+from ohlora_fast.runtime import usable_cores
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,9 +45,9 @@ def test_what_does_not_run_is_given_with_its_reason() -> None:
 def test_engines_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ohlora_fast.student.engines", None)
     facts = gather()
-    for part in ("cores", "engines", "devices"):
+    for part in ("engines", "devices"):
         assert "ohlora_fast.student.engines" in facts[part]["error"]
-    assert f"\ncores: ? usable of {facts['cores']['machine']} (" in as_text(facts)
+    assert f"\ncores: {usable_cores()} usable of {facts['cores']['machine']}\n" in as_text(facts)
 
 
 def test_what_is_missing_is_named() -> None:
