@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import signal
-from contextlib import suppress
+import sys
+from contextlib import redirect_stderr, suppress
 from threading import Event
 
 from ohlora_fast.cli.console import complain
@@ -22,6 +22,10 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add `web` and its options."""
     parser = subparsers.add_parser("web", help="dye hair on a page in the browser", description=DESCRIPTION)
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at; 0.0.0.0: all (127.0.0.1)")
+    parser.add_argument(
+        "--allow-host", action="append", default=[], metavar="NAME",
+        help="a host name under which it may be asked, besides this machine's; repeatable",
+    )  # fmt: skip
     parser.add_argument("--port", type=int, default=7860, metavar="N", help="0 to 65535; 0: a free one (7860)")
     limits = parser.add_argument_group("limits")
     limits.add_argument(
@@ -37,13 +41,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(args: argparse.Namespace) -> int:
     """Serve the page until somebody stops it."""
     from ohlora_fast.web import Limits, serve
+    from ohlora_fast.web.log import BoundedLog
 
     limits = Limits(args.max_megapixels, args.max_megabytes, args.queue, args.visitors)
     if args.host not in LOCAL:
         complain("warning", f"--host {args.host}: whoever reaches this machine can use the page, without a password")
-    with suppress(ValueError):  # not in the main thread, where nobody sends signals
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that no files are left
-    with suppress(KeyboardInterrupt), serve(args.host, args.port, stylist_from(args), limits) as url:
+    with (
+        redirect_stderr(BoundedLog(sys.stderr)),
+        suppress(KeyboardInterrupt),
+        serve(args.host, args.port, stylist_from(args), limits, args.allow_host) as url,
+    ):
         print(f"{url} (Ctrl-C stops it)", flush=True)
         Event().wait()
     print("stopped; no photo is kept")

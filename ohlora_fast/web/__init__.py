@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ohlora_fast.web.app import build_app
+    from ohlora_fast.web.asgi import build_app
     from ohlora_fast.web.limits import Limits
     from ohlora_fast.web.server import serve
 
 __all__ = ["Limits", "build_app", "serve"]
 
-_HOMES = {"Limits": "limits", "build_app": "app", "serve": "server"}
+_HOMES = {"Limits": "limits", "build_app": "asgi", "serve": "server"}
 
 
 def __getattr__(name: str) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.utils import get_upload_folder
+from gradio.utils import LRUCache
 
 from ohlora_fast.colors import PALETTE
 from ohlora_fast.palettes import PALETTES
@@ -16,7 +15,6 @@ from ohlora_fast.web.portrait import BY_COLOR, Look
 from ohlora_fast.web.style import swatch_id
 
 if TYPE_CHECKING:
-    from ohlora_fast.stylist import HairStylist
     from ohlora_fast.web.portrait import View
 
 ABOUT = """\
@@ -29,32 +27,28 @@ VIEWS: tuple[View, ...] = ("dyed", "overlay", "mask")
 AT_ONCE = 2
 """Photos that are worked on at the same time."""
 
+SESSIONS = 2000
+"""Tabs whose events Gradio remembers; without a limit, each name that a client makes up would stay."""
+
 FETCH = "() => document.querySelector('#file').click()"
 
 
-def build_app(stylist: HairStylist | None = None, limits: Limits | None = None) -> gr.Blocks:
-    """Build the page. `serve` runs it; in another program ``build_app().launch(**launch_settings(Limits()))`` does.
+def build_page(handlers: Handlers, limits: Limits) -> gr.Blocks:
+    """Lay the page out. What reaches it is not checked here but by `Guard`.
 
     Args:
-        stylist: finds and dyes the hair; None for the bundled student.
-        limits: None for ``Limits()``.
+        handlers: the functions behind it.
+        limits: how much is taken.
 
     Returns:
-        A page of Gradio, whose files lie in the folder $GRADIO_TEMP_DIR while a visitor is there.
-
-    >>> build_app().title
-    'ohlora-fast'
+        A page of Gradio that keeps no files of its own: `handlers` deletes them all.
     """
-    from ohlora_fast.stylist import HairStylist
-
-    limits = limits or Limits()
-    handlers = Handlers(stylist or HairStylist(), limits, Path(get_upload_folder()))
-    seconds = round(limits.minutes * 60)
-    with gr.Blocks(title="ohlora-fast", analytics_enabled=False, delete_cache=(min(seconds, 60), seconds)) as app:
+    with gr.Blocks(title="ohlora-fast", analytics_enabled=False) as page:
         _lay_out(handlers, limits)
-        app.unload(handlers.leave)
-    app.queue(max_size=limits.queue, api_open=False)
-    return app
+        page.unload(handlers.leave)
+    page.queue(max_size=limits.queue, api_open=False)
+    page._queue.pending_event_ids_session = LRUCache(SESSIONS)
+    return page
 
 
 def _lay_out(handlers: Handlers, limits: Limits) -> None:
@@ -119,16 +113,18 @@ def _lay_out(handlers: Handlers, limits: Limits) -> None:
 
     look: list[Any] = [color, height, grad, method, palette, strength, lift, fine]  # in the order of `Look`
     page = [photo, empty, filled, pair, several, heads, chosen, whose, message]
-    private: dict[str, Any] = {"api_visibility": "private"}
+    # Events were checked when they came in. Gradio would open photos with Pillow, and fail without saying why.
+    private: dict[str, Any] = {"api_visibility": "private", "preprocess": False}
     dyes = private | {"concurrency_id": "dye", "concurrency_limit": AT_ONCE}
-    # The handler reads the file: Gradio would open it with Pillow before, and fail without saying why.
-    photo.input(handlers.open, [photo, view, *look], page, preprocess=False, show_progress_on=photo, **dyes)
+    photo.input(handlers.open, [photo, view, *look], page, show_progress_on=photo, **dyes)
     controls = [view, chosen, whose, *look]
     changes = [one.change for one in controls if one is not whose]
     gr.on(
         changes, handlers.change, controls, [pair, message], show_progress="hidden", trigger_mode="always_last", **dyes
     )
-    method.change(lambda chosen: gr.update(visible=chosen == "natural"), method, of_natural, queue=False, **private)
+    method.change(
+        lambda chosen: gr.update(visible=chosen == "natural"), method, of_natural, show_progress="hidden", **private
+    )
     chosen.change(handlers.mark, chosen, heads, show_progress="hidden", trigger_mode="always_last", **private)
     heads.select(handlers.switch, chosen, chosen, show_progress="hidden", **private)
     whose.change(handlers.pick, whose, color, show_progress="hidden", **private)

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import html
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ohlora_fast.errors import InputError
-from ohlora_fast.web.portrait import Look, View, choice_picture, encode_full, encode_preview, open_portrait, picture
+from ohlora_fast.web.portrait import (
+    Look,
+    Portrait,
+    View,
+    choice_picture,
+    encode_full,
+    encode_preview,
+    open_portrait,
+    picture,
+)
 from ohlora_fast.web.visitors import Visit, Visitors
 
 if TYPE_CHECKING:
     from ohlora_fast.stylist import HairStylist
-    from ohlora_fast.web.limits import Limits
+    from ohlora_fast.web.uploads import Uploads
 
 ALL = "all"
 NO_HAIR = "No hair was found in this photo, so it stays as it is."
@@ -27,60 +35,46 @@ class Handlers:
 
     Args:
         stylist: finds and dyes the hair.
-        limits: how much is taken.
-        folder: where Gradio puts what is uploaded, and finds what it shows.
+        max_pixels: what a photo may decode to.
+        uploads: where photos come from.
+        visitors: where they are held.
     """
 
-    def __init__(self, stylist: HairStylist, limits: Limits, folder: Path) -> None:
-        self.stylist = stylist
-        self.max_pixels = limits.max_pixels
-        self.folder = folder.resolve()
-        self.visitors = Visitors(self.folder, limits.visitors, limits.minutes * 60)
+    def __init__(self, stylist: HairStylist, max_pixels: int, uploads: Uploads, visitors: Visitors) -> None:
+        self.stylist, self.max_pixels, self.uploads, self.visitors = stylist, max_pixels, uploads, visitors
 
     def open(self, request: gr.Request, upload: dict[str, Any] | None, view: View, *look: Any) -> tuple[Any, ...]:
         """Take a photo in, delete its file, and show it with the controls; or say why that is not possible.
 
-        `upload` is what Gradio's `FileData` holds, as it came from the browser; `look` is what `Look` takes.
+        `upload` names an upload's path; `look` is what `Look` takes.
         """
         if upload is None:  # as when the camera is chosen
             return (gr.skip(),) * 9
         try:
-            content, name = self._taken(upload)
+            content, name = self.uploads.take(upload["path"])
             portrait = open_portrait(self.stylist, content, name, self.max_pixels)
         except InputError as error:
             return self._empty(str(error))
-        settings = Look(*look)
-        visit = self.visitors.put(_key(request), portrait, settings.color)
+        try:
+            return self._opened(_key(request), portrait, view, Look(*look))
+        except FileNotFoundError:  # others' photos took the room, or the tab was closed
+            return self._empty(GONE)
+
+    def _opened(self, key: str, portrait: Portrait, view: View, look: Look) -> tuple[Any, ...]:
+        """Hold a photo, and show it with the controls."""
+        visit = self.visitors.put(key, portrait, look.color)
         numbers = [str(number) for number in range(1, len(portrait.hair) + 1)] if len(portrait.hair) > 1 else []
         return (
             None,
             gr.update(visible=False),
             gr.update(visible=True),
-            self._pair(visit, settings, view, numbers),
+            self._pair(visit, look, view, numbers),
             gr.update(visible=bool(numbers)),
             self._choice(visit, numbers) if numbers else None,
             gr.update(choices=numbers, value=numbers),
             gr.update(choices=[ALL, *numbers], value=ALL),
             "" if portrait.with_hair else _alert(NO_HAIR),
         )
-
-    def _taken(self, upload: dict[str, Any]) -> tuple[bytes, str]:
-        """Read an upload and delete its file; return its content and name.
-
-        Raises:
-            InputError: it is not there, or is no upload at all.
-        """
-        path = Path(upload["path"]).resolve()
-        try:
-            if not path.is_relative_to(self.folder):
-                raise FileNotFoundError
-            content = path.read_bytes()
-            path.unlink()
-        except OSError:
-            raise InputError(f"cannot read {path.name}: the upload is gone; please drop it again") from None
-        with suppress(OSError):  # the folder may hold the same photo under another name
-            path.parent.rmdir()
-        return content, path.name
 
     def change(self, request: gr.Request, view: View, chosen: list[str], whose: str, *look: Any) -> tuple[Any, Any]:
         """Show the photo with other settings; `chosen` are the numbers of the heads that are dyed.
@@ -100,7 +94,11 @@ class Handlers:
     def mark(self, request: gr.Request, chosen: list[str]) -> Any:
         """Show which heads are dyed on the picture on which they are chosen."""
         visit = self.visitors.get(_key(request))
-        return gr.skip() if visit is None or len(visit.colors) < 2 else self._choice(visit, chosen)
+        if visit is None or len(visit.colors) < 2:
+            return gr.skip()
+        with suppress(FileNotFoundError):  # the tab was closed in the meantime
+            return self._choice(visit, chosen)
+        return gr.skip()
 
     def switch(self, request: gr.Request, event: gr.SelectData, chosen: list[str]) -> Any:
         """Switch the head on which was clicked on or off."""
@@ -117,18 +115,22 @@ class Handlers:
     def pick(self, request: gr.Request, whose: str) -> Any:
         """Move the colour slider to the colour of a head."""
         visit = self.visitors.get(_key(request))
-        if visit is None or whose == ALL or visit.colors[int(whose) - 1] == visit.slider:
+        head = -1 if whose == ALL else int(whose) - 1
+        if visit is None or not 0 <= head < len(visit.colors) or visit.colors[head] == visit.slider:
             return gr.skip()
-        visit.slider = visit.colors[int(whose) - 1]
+        visit.slider = visit.colors[head]
         return visit.slider
 
     def download(self, request: gr.Request, chosen: list[str], *look: Any) -> str:
         """Dye the photo in full size, and return the path of a file that the browser may fetch."""
         visit = self.visitors.get(_key(request))
         if visit is None:
-            raise gr.Error(GONE)
+            raise gr.Error(GONE, print_exception=False)
         content, name = encode_full(self.stylist, visit.portrait, Look(*look), _colors(visit, chosen))
-        return str(visit.keep(name, content))
+        try:
+            return str(visit.keep(name, content))
+        except FileNotFoundError:  # the tab was closed in the meantime
+            raise gr.Error(GONE, print_exception=False) from None
 
     def forget(self, request: gr.Request) -> tuple[Any, ...]:
         """Forget the photo, and ask for another."""

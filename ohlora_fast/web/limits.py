@@ -6,6 +6,9 @@ from dataclasses import dataclass, fields
 
 from ohlora_fast.errors import InputError
 
+ROOM = 8
+"""Photos of the largest size that may arrive and wait at a time; more of smaller ones."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -43,3 +46,8 @@ class Limits:
     @property
     def max_bytes(self) -> int:
         return round(self.megabytes * 1_000_000)
+
+    @property
+    def max_waiting_bytes(self) -> int:
+        """Bytes of all photos that arrive or wait to be opened."""
+        return ROOM * self.max_bytes

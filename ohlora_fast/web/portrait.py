@@ -14,6 +14,7 @@ from PIL import Image
 from ohlora_fast.heads.dyeing import prob_of
 from ohlora_fast.heads.hair import Hair
 from ohlora_fast.media.convert import Pixels
+from ohlora_fast.media.gamut import changed_like, srgb_pixels
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.numbered import number_heads
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
@@ -152,11 +153,13 @@ def _dyed(
     dyed = [index for index in colors if index in portrait.with_hair]
     if not dyed:
         return pixels
+    icc = portrait.preview.icc_profile
+    before = pixels if look.dye == "seed" else srgb_pixels(pixels, icc)  # natural dyeing's colours are sRGB's
     done: Pixels = stylist.dye_by_map(
-        pixels, hair.only(dyed), [colors[index] for index in dyed], look.height, look.grad,
+        before, hair.only(dyed), [colors[index] for index in dyed], look.height, look.grad,
         method=look.dye, refine=look.fine,
     )  # fmt: skip
-    return done
+    return changed_like(pixels, icc, before, done)
 
 
 def choice_picture(portrait: Portrait, colors: Collection[int]) -> tuple[bytes, str]:

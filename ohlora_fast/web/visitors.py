@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
@@ -19,6 +19,9 @@ SHOWN = "shown"
 
 KEPT = 2
 """Pictures kept of those that were shown: the last one, and the one before, which may still be on its way."""
+
+ABSENT = 60.0
+"""Seconds for which a visit is held although its tab is not connected."""
 
 
 @dataclass(eq=False)
@@ -70,7 +73,7 @@ class Visitors:
     Args:
         folder: where `SHOWN` is made, with a folder for each visit.
         most: visits held at once; the one that was used longest ago makes room.
-        idle: seconds without use after which a visit is forgotten, as soon as another begins.
+        idle: seconds without use after which a visit is forgotten, by `sweep` or as soon as another begins.
         clock: tells the time in seconds.
     """
 
@@ -108,6 +111,21 @@ class Visitors:
                 visit.used = self._clock()
                 self._visits.move_to_end(key)
             return visit
+
+    def sweep(self, present: Container[str]) -> None:
+        """Forget who was idle for too long, and who is no longer present and was not so for some time.
+
+        A photo may be opened just after its tab was closed, and nobody would end that visit.
+        """
+        now = self._clock()
+        with self._lock:
+            gone = [
+                key
+                for key, visit in self._visits.items()
+                if visit.used < now - (self._idle if key in present else min(self._idle, ABSENT))
+            ]
+        for key in gone:
+            self.end(key)
 
     def end(self, key: str) -> None:
         """Forget a tab's photo and delete its files, if there are any."""

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -16,7 +19,7 @@ import pytest
 from ohlora_fast import HairStylist, InputError, NaturalDye, Ombre
 from ohlora_fast.media.video_reader import VideoReader
 from ohlora_fast.video.live import Latest, Live
-from ohlora_fast.video.page import served
+from ohlora_fast.video.page import CONNECTIONS, served
 
 Clip = Callable[..., Path]
 
@@ -87,9 +90,70 @@ def test_wrong_settings_are_refused(live: Live, text: str) -> None:
 
 def test_who_does_not_know_the_address_gets_nothing(live: Live) -> None:
     with served(live) as address:
-        for wrong, headers in ((address.rsplit("/", 2)[0] + "/guess/", {}), (address, {"Host": "evil.example"})):
-            with pytest.raises(HTTPError, match="404"):
-                get(wrong, **headers)
+        assert status(address.rsplit("/", 2)[0] + "/guess/") == 404
+
+
+@pytest.mark.parametrize("path", ["", "settings", "speed", "stream"])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Host": "evil.example"},
+        {"Host": "127.0.0.1.nip.io"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://127.0.0.1:3000"},
+        {"Origin": "null"},
+    ],
+)
+def test_other_sites_get_nothing(live: Live, path: str, headers: dict[str, str]) -> None:
+    with served(live) as address:
+        assert status(address + path, headers) == 403
+        assert status(address + path, headers, b'{"color": 0.6}') == 403
+    assert live.ombre == Ombre(0.0, 1.0, 0.0)
+
+
+def test_the_page_may_send_its_settings(live: Live) -> None:
+    with served(live) as address:
+        own = address.rsplit("/", 2)[0]
+        headers = {"Origin": own, "Sec-Fetch-Site": "same-origin"}
+        assert status(address + "settings", headers, b'{"color": 0.6}') == 200
+        assert status(address, {"Sec-Fetch-Site": "cross-site"}) == 200  # a link to it
+        assert status(address + "speed", {"Sec-Fetch-Site": "cross-site"}) == 403
+
+
+def test_bodies_are_bounded(live: Live) -> None:
+    with served(live) as address:
+        assert status(address + "settings", {}, b" " * 50_000) == 413
+        for length, answer in (("-1", 411), ("1e3", 411), ("99999999999999999999", 411), ("9999999999", 413)):
+            assert raw(address, f"POST {{}}settings HTTP/1.0\r\nHost: 127.0.0.1\r\nContent-Length: {length}") == answer
+        chunked = "POST {}settings HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked"
+        assert raw(address, chunked) == 411
+        assert status(address + "settings", {}, b"[" * 900) == 400
+        assert status(address + "settings") == 200
+    assert live.ombre == Ombre(0.0, 1.0, 0.0)
+
+
+def test_more_connections_than_it_has_are_told_so(live: Live) -> None:
+    with served(live) as address, ExitStack() as streams:
+        for _ in range(CONNECTIONS):
+            streams.enter_context(urlopen(address + "stream", timeout=20))
+        assert status(address + "speed") == 503
+
+
+def status(address: str, headers: Mapping[str, str] = {}, body: bytes | None = None) -> int:
+    try:
+        with urlopen(Request(address, body, dict(headers)), timeout=20) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        return error.code
+
+
+def raw(address: str, head: str) -> int:
+    """The status of the answer to a request that is sent as it stands, with nothing after its head."""
+    server, port, path = re.fullmatch(r"http://([^:]+):(\d+)(/.*)", address).groups()  # type: ignore[union-attr]
+    with socket.create_connection((server, int(port)), timeout=20) as connection:
+        connection.sendall((head.format(path) + "\r\n\r\n").encode())
+        connection.shutdown(socket.SHUT_WR)
+        return int(connection.makefile("rb").readline().split()[1])
 
 
 def test_a_port_that_is_taken_is_said(live: Live) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 from ohlora_fast.errors import InputError
 from ohlora_fast.web.limits import Limits
 from ohlora_fast.web.portrait import open_portrait
-from ohlora_fast.web.visitors import Visitors
+from ohlora_fast.web.visitors import ABSENT, Visitors
 
 
 @pytest.fixture
@@ -60,6 +60,22 @@ def test_who_was_idle_is_forgotten_when_another_comes(tmp_path, photo):
     now[0] = 100
     visitors.put("c", photo, 0.5)
     assert [visitors.get(key) is not None for key in "abc"] == [True, False, True]
+
+
+def test_who_is_absent_or_idle_is_swept_away(tmp_path, photo):
+    now = [0.0]
+    visitors = Visitors(tmp_path, most=9, idle=3600, clock=lambda: now[0])
+    for key in ("here", "gone", "idle"):
+        visitors.put(key, photo, 0.5)
+    visitors.sweep(present={"here"})
+    assert folders(tmp_path) == 3  # a tab may open a photo before its connection is counted
+    now[0] = ABSENT + 1
+    visitors.sweep(present={"here", "idle"})
+    assert [visitors.get(key) is not None for key in ("here", "gone")] == [True, False]
+    now[0] = 3601 + ABSENT / 2
+    visitors.sweep(present={"here", "idle"})
+    assert [visitors.get(key) is not None for key in ("here", "idle")] == [True, False]
+    assert folders(tmp_path) == 1
 
 
 def test_only_the_last_pictures_shown_are_kept(tmp_path, photo):
