@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -11,10 +12,11 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
-from ohlora_fast.batch.outbox import Outbox, filesystem, is_url, os_reason
+from ohlora_fast.batch.gate import Gate, Name
+from ohlora_fast.batch.outbox import Outbox, StopError, filesystem, is_url, os_reason
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Settings, Task
 from ohlora_fast.batch.together import Together
@@ -23,6 +25,7 @@ from ohlora_fast.heads.choosing import find_chosen
 from ohlora_fast.heads.dyeing import prob_of
 from ohlora_fast.heads.hair import Hair
 from ohlora_fast.heads.settings import dealt
+from ohlora_fast.media.gamut import changed_like, srgb_pixels
 from ohlora_fast.media.images import FORMATS, Photo, decode_photo, encode_photo
 from ohlora_fast.media.overlay import mask_pixels, overlay_pixels
 from ohlora_fast.ombre import has_hair
@@ -42,12 +45,22 @@ class Made:
     without_hair: bool = False
 
 
+@dataclass(frozen=True)
+class Finished:
+    """A photo's task that is done but for storing: what is to be said of it, and the outputs; none if it failed."""
+
+    task: Task
+    result: Result
+    files: tuple[bytes, ...] = ()
+
+
 class Dyer:
     """Makes what a recipe asks for. One object may be used from several threads at once.
 
     Args:
         recipe: what is made of each photo.
         threads: CPU threads that one photo uses. Where several photos are worked on at once, one is best.
+        gate: lets in as many photos at once as have room in memory; None: one for the memory that is free now.
 
     Raises:
         InputError: the student cannot be loaded or run here.
@@ -61,8 +74,9 @@ class Dyer:
         b'PNG'
     """
 
-    def __init__(self, recipe: Recipe, threads: int | None = 1) -> None:
+    def __init__(self, recipe: Recipe, threads: int | None = 1, gate: Gate | None = None) -> None:
         self.recipe = recipe
+        self.gate = gate or Gate()
         self.threads = threads
         self.stylist = HairStylist(recipe.checkpoint, recipe.engine, recipe.device, threads)
         self.on_cpu = self.stylist.engine.device == "cpu"
@@ -70,7 +84,14 @@ class Dyer:
         alike = isinstance(recipe.heads, str) and recipe.head_colors is None
         self._together = Together(self._try_dye) if alike and not self.on_cpu else None
 
-    def make(self, file: IO[bytes], name: str, outputs: Sequence[str] | None, settings: Settings) -> Made:
+    def make(
+        self,
+        file: IO[bytes],
+        name: str,
+        outputs: Sequence[str] | None,
+        settings: Settings,
+        known_as: Name | None = None,
+    ) -> Made:
         """Make what the recipe asks for of one photo.
 
         Args:
@@ -78,16 +99,17 @@ class Dyer:
             name: stands for it in messages.
             outputs: one for each of `Recipe.save`; their suffixes tell the formats. None: the recipe's or the photo's.
             settings: color, ombre_height, ombre_grad_height.
+            known_as: the photo's own name among all; None: `name`.
 
         Raises:
             InputError: the photo cannot be read, or an output not be written.
         """
         recipe = self.recipe
-        with _noted() as told:
+        with _noted() as told, self.gate.visit(known_as or (name, None)) as admit:
             small = recipe.save == ("mask",) and recipe.refine is False and recipe.heads == "whole"
             # Where only the student's map needs a photo's pixels, a JPEG is decoded to sides of at least so many.
             enough = 2 * self.stylist.engine.size if small else None
-            photo = decode_photo(file, name, recipe.max_pixels, enough)
+            photo = decode_photo(file, name, recipe.max_pixels, enough, admit)
             if outputs is None:
                 suffix = recipe.suffix or SUFFIXES[photo.format or "PNG"]
                 outputs = [f"{name}{'.png' if kind == 'mask' else suffix}" for kind in recipe.save]
@@ -102,26 +124,29 @@ class Dyer:
 
     def pictures(self, photo: Photo, settings: Settings) -> list[tuple[Any, Photo | None]]:
         """For each of `Recipe.save` the pixels to encode, and the photo whose profile and EXIF they keep."""
-        recipe, pixels = self.recipe, photo.pixels
+        recipe, pixels, icc = self.recipe, photo.pixels, photo.icc_profile
+        if recipe.method != "seed":  # its colours are sRGB's
+            pixels = srgb_pixels(photo.pixels, icc)
         if self._together is not None and recipe.save == ("dyed",):
             dyed, found = self._together(pixels, settings)
             if not found:
                 warn_no_hair([0], single=True)
-            return [(dyed, photo)]
+            return [(changed_like(photo.pixels, icc, pixels, dyed), photo)]
         refine = self._refines(pixels)
         hair, missing = find_chosen(self.stylist, pixels, recipe.heads, refine)
         if missing is not None:
             warnings.warn(f"{missing}; left unchanged", UserWarning, stacklevel=2)
         made: dict[str, tuple[Any, Photo | None]] = {}
         if "dyed" in recipe.save:
-            made["dyed"] = pixels if missing else self._dyed(pixels, hair, settings, refine), photo
+            dyed = pixels if missing else self._dyed(pixels, hair, settings, refine)
+            made["dyed"] = changed_like(photo.pixels, icc, pixels, dyed), photo
         elif not missing and not has_hair(hair.prob, hair.size, self.threads).all():
             warnings.warn("no hair found", NoHairWarning, stacklevel=2)
         if recipe.save != ("dyed",):
             mask = self._mask(photo, hair, refine)
             made["mask"] = mask, None
             if "overlay" in recipe.save:
-                made["overlay"] = overlay_pixels(pixels, mask), photo
+                made["overlay"] = overlay_pixels(photo.pixels, mask), photo
         return [made[kind] for kind in recipe.save]
 
     def _refines(self, pixels: Any) -> bool:
@@ -142,28 +167,48 @@ class Dyer:
         prob = prob_of(photo.pixels, hair.resized(*(photo.size or hair.size)), refine, self.threads)
         return mask_pixels(prob, self.recipe.binary)
 
-    def photo(self, task: Task, outbox: Outbox) -> Result:
-        """Do a photo's task. It never raises but for what stops the program."""
+    def photo(self, task: Task) -> Finished:
+        """Do a photo's task, but for storing what comes of it.
+
+        Raises:
+            StopError: it cannot be done now, and no other photo's either.
+        """
         start = time.perf_counter()
-        settings = task.settings
+        result = Result(task.source, settings=task.settings)
+        files: tuple[bytes, ...] = ()
         try:
             with open_source(task.source) as file:
-                made = self.make(file, task.source, task.outputs, settings)
-            for output, data in zip(task.outputs, made.files, strict=True):
-                outbox.put(output, data)
-        except Exception as error:  # whatever one photo brings up, the others go on
-            return Result(
-                task.source, settings=settings, seconds=time.perf_counter() - start, error=reason(error, task.source)
+                made = self.make(file, task.source, task.outputs, task.settings)
+            files = made.files
+            result = replace(
+                result,
+                checksums=checksums(files),
+                size=sum(map(len, files)),
+                notes=made.notes,
+                without_hair=made.without_hair,
             )
-        return Result(
-            task.source,
-            settings=settings,
-            seconds=time.perf_counter() - start,
-            checksums=checksums(made.files),
-            size=sum(map(len, made.files)),
-            notes=made.notes,
-            without_hair=made.without_hair,
-        )
+        except StopError:
+            raise
+        except Exception as error:  # whatever one photo brings up, the others go on
+            result = replace(result, error=reason(error, task.source))
+        return Finished(task, replace(result, seconds=time.perf_counter() - start), files)
+
+
+def store(finished: Finished, outbox: Outbox) -> Result:
+    """Store the outputs of a photo, and return what became of it.
+
+    Raises:
+        StopError: the output folder takes nothing more.
+    """
+    try:
+        for output, data in zip(finished.task.outputs, finished.files, strict=finished.result.error is None):
+            outbox.put(output, data)
+    except StopError:
+        raise
+    except Exception as error:  # whatever one photo brings up, the others go on
+        lost = Result(finished.task.source, settings=finished.task.settings, seconds=finished.result.seconds)
+        return replace(lost, error=reason(error, finished.task.source))
+    return finished.result
 
 
 def checksums(files: Sequence[bytes]) -> tuple[str, ...]:
@@ -200,6 +245,7 @@ def open_source(source: str) -> IO[bytes]:
 
     Raises:
         InputError: it cannot be opened.
+        StopError: too many files are open.
     """
     if is_url(source):
         fs, path = filesystem(source)
@@ -215,7 +261,12 @@ def open_source(source: str) -> IO[bytes]:
             file.close()
             raise InputError(f"cannot read {source}: it is not a regular file")
     except OSError as error:
-        raise InputError(f"cannot read {source}: {os.strerror(error.errno or 0)}") from None
+        text = f"cannot read {source}: {os.strerror(error.errno or 0)}"
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise StopError(f"{text}; fewer --workers need fewer") from None
+        raise InputError(text) from None
+    except ValueError as error:  # a name that no file can have
+        raise InputError(f"cannot read {source!r}: {error}") from None
     return file
 
 

@@ -5,21 +5,34 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from typing import Any, Protocol
 
 from ohlora_fast.batch.containers import Container, Sample, open_container
-from ohlora_fast.batch.dyer import Dyer, Made, checksums, file_digest, open_source, reason
-from ohlora_fast.batch.outbox import Outbox
+from ohlora_fast.batch.dyer import Dyer, Finished, Made, checksums, file_digest, open_source, reason, store
+from ohlora_fast.batch.outbox import Outbox, StopError
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Task
 from ohlora_fast.errors import InputError
 
 
 class Spread(Protocol):
-    """A map over items that keeps their order: `map`, or one that works on several at once."""
+    """Yields store(function(item)) for each item, in the items' order; it may work on several at once."""
 
-    def __call__(self, function: Callable[[Any], Any], items: Iterable[Any], /) -> Iterable[Any]: ...
+    def __call__(
+        self, function: Callable[[Any], Any], items: Iterable[Any], store: Callable[[Any], Any], /
+    ) -> Iterable[Any]: ...
+
+
+def one_by_one(function: Callable[[Any], Any], items: Iterable[Any], store: Callable[[Any], Any]) -> Iterable[Any]:
+    """The plain `Spread`.
+
+    Example:
+        >>> list(one_by_one(str.upper, "abc", ord))
+        [65, 66, 67]
+    """
+    return (store(function(item)) for item in items)
 
 
 @dataclass(frozen=True)
@@ -57,9 +70,12 @@ def execute(tasks: Iterable[Task], dyer: Dyer, outbox: Outbox, spread: Spread) -
         tasks: taken as they are needed.
         dyer: does the work.
         outbox: where outputs go.
-        spread: `map`, or one that works on several items at once.
+        spread: `one_by_one`, or one that works on several items at once.
+
+    Raises:
+        StopError: nothing more can be done; the results that came before it hold.
     """
-    steps = iter(spread(lambda step: _work(step, dyer, outbox), _steps(tasks, dyer.recipe)))
+    steps = iter(spread(partial(_work, dyer), _steps(tasks, dyer.recipe), partial(_store, outbox)))
     for step in steps:
         if isinstance(step, Result):
             yield step
@@ -81,17 +97,24 @@ def _steps(tasks: Iterable[Task], recipe: Recipe) -> Iterator[Task | Begin | Mem
                 yield Begin(task, container)
                 for sample in container.samples():
                     yield Member(task, sample)
+        except StopError:
+            raise
         except Exception as error:  # whatever one container brings up, the others go on
             yield End(task, reason(error, task.source))
         else:
             yield End(task)
 
 
-def _work(step: Task | Begin | Member | End, dyer: Dyer, outbox: Outbox) -> Result | Begin | Member | End:
+def _work(dyer: Dyer, step: Task | Begin | Member | End) -> Finished | Begin | Member | End:
     """What workers do."""
     if isinstance(step, Task):
-        return dyer.photo(step, outbox)
+        return dyer.photo(step)
     return _member(step, dyer) if isinstance(step, Member) else step
+
+
+def _store(outbox: Outbox, step: Finished | Begin | Member | End) -> Result | Begin | Member | End:
+    """What waits for disks."""
+    return store(step, outbox) if isinstance(step, Finished) else step
 
 
 def _member(member: Member, dyer: Dyer) -> Member:
@@ -107,13 +130,19 @@ def _member(member: Member, dyer: Dyer) -> Member:
         result = replace(result, error=sample.error)
     else:
         try:
-            made = dyer.make(BytesIO(sample.data), sample.name, None, settings)
+            made = dyer.make(BytesIO(sample.data), sample.name, None, settings, (task.source, sample.name))
+        except StopError:
+            raise
         except Exception as error:  # whatever one photo brings up, the others go on
             result = replace(result, error=reason(error, sample.name))
         else:
             size = sum(map(len, made.files))
             result = replace(
-                result, checksums=checksums(made.files), size=size, notes=made.notes, without_hair=made.without_hair
+                result,
+                checksums=checksums(made.files),
+                size=size,
+                without_hair=made.without_hair,
+                notes=(*sample.notes, *made.notes),
             )
     return replace(member, made=made, result=replace(result, seconds=time.perf_counter() - start))
 
@@ -142,6 +171,8 @@ def _write(begin: Begin, steps: Iterator[Any], dyer: Dyer, outbox: Outbox) -> It
             whole = replace(whole, checksums=(checksum,), size=path.stat().st_size)
         for name, data in begin.container.beside(task.outputs[0]).items():
             outbox.put(name, data)
+    except StopError:
+        raise
     except Exception as error:
         whole = replace(whole, error=reason(error, task.source))
     while not ended:  # after an error in the writer

@@ -7,92 +7,24 @@ where they are no UTF-8.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
-from ohlora_fast.batch.outbox import Outbox
+from ohlora_fast.batch.entry import Choice, Entry
+from ohlora_fast.batch.outbox import Outbox, StopError
+from ohlora_fast.batch.schema import FORM, SCHEMA, output_key, output_names, restored, stored, text
 from ohlora_fast.batch.task import Result, Task
 from ohlora_fast.errors import InputError
 
 PAGE = 1000
 """Entries read or written at a time."""
-FORM = 1
-"""Kept as SQLite's `user_version`: 0 stands for what was dyed before heads were looked for."""
-
-Namings: TypeAlias = Sequence[tuple[str, ...]]
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS runs (
-    run INTEGER PRIMARY KEY, started TEXT DEFAULT CURRENT_TIMESTAMP, version TEXT, inputs TEXT
-);
--- A file to read: a photo, or a container of photos. state: waiting, done, failed, kept (an output stood there already
--- and was to be kept) or exists (the same, and nothing was said about it).
-CREATE TABLE IF NOT EXISTS files (
-    id INTEGER PRIMARY KEY, source TEXT UNIQUE, kind TEXT, below TEXT, outputs TEXT, fingerprint TEXT, recipe TEXT,
-    color REAL, ombre_height REAL, ombre_grad_height REAL, state TEXT, seconds REAL, checksums TEXT, bytes INTEGER,
-    error TEXT, notes TEXT, images INTEGER, run INTEGER, here TEXT
-);
-CREATE INDEX IF NOT EXISTS files_here ON files (here);
--- A photo in a container.
-CREATE TABLE IF NOT EXISTS members (
-    source TEXT, member TEXT, color REAL, ombre_height REAL, ombre_grad_height REAL, state TEXT, seconds REAL,
-    checksums TEXT, bytes INTEGER, error TEXT, notes TEXT, PRIMARY KEY (source, member)
-) WITHOUT ROWID;
--- Which input an output belongs to; names in lower case, because on some file systems a.png and A.png are one file.
-CREATE TABLE IF NOT EXISTS claims (output TEXT PRIMARY KEY, source TEXT) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS claims_of_source ON claims (source);
--- Outputs that stood there before the run, and that something else must have made.
-CREATE TEMP TABLE IF NOT EXISTS standing (here TEXT, source TEXT);
-CREATE VIEW IF NOT EXISTS photos AS
-    SELECT source, NULL AS member, color, ombre_height, ombre_grad_height, state, seconds, checksums, bytes, error,
-        notes, run FROM files WHERE kind = 'photo' OR state = 'failed'
-    UNION ALL
-    SELECT members.source, member, members.color, members.ombre_height, members.ombre_grad_height, members.state,
-        members.seconds, members.checksums, members.bytes, members.error, members.notes, run
-    FROM members JOIN files USING (source) WHERE files.state = 'done';
-"""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What a run found: a task whose outputs are not settled yet.
-
-    Attributes:
-        task: what is to be done.
-        fingerprint: changes when the file does.
-        namings: outputs it may have, the first that nothing else has claimed.
-        here: the file's path on this machine without links in its folders, if it is here.
-        images: says how many photos it holds, None if that takes reading it, and why it cannot be read, if so.
-        error: why it cannot be taken up at all.
-    """
-
-    task: Task
-    fingerprint: str
-    namings: Namings
-    here: str | None = None
-    images: Callable[[], tuple[int | None, str | None]] = lambda: (1, None)
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What is done about files that have been seen before.
-
-    Attributes:
-        retry_failed: make another attempt at what failed.
-        overwrite: replace outputs that stood there before the first run.
-        skip_existing: keep them.
-    """
-
-    retry_failed: bool = False
-    overwrite: bool = False
-    skip_existing: bool = False
 
 
 class Manifest:
@@ -125,6 +57,7 @@ class Manifest:
         self, path: str | Path, inputs: Sequence[str], version: str, scratch: bool = False, anew: bool = False
     ) -> None:
         self.path = path
+        self._db: sqlite3.Connection
         try:
             if not scratch and str(path) != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -144,12 +77,40 @@ class Manifest:
             self.run = self._execute(
                 "INSERT INTO runs (version, inputs) VALUES (?, ?)", version, json.dumps(list(inputs))
             ).lastrowid
+            self.key = self._key()
             self._execute("COMMIT")
         except OSError as error:
             raise InputError(f"cannot make the folder of {path}: {os.strerror(error.errno or 0)}") from None
         except sqlite3.Error as error:
-            locked = "locked" in str(error)
-            raise InputError(f"manifest {path}: {'another run is at work on it' if locked else error}") from None
+            if hasattr(self, "_db"):
+                self._db.close()
+            raise self._problem(error) from None
+
+    def _problem(self, error: sqlite3.Error) -> InputError:
+        if "full" in str(error):
+            return StopError(f"manifest {self.path}: {error}; make room, and the same command does the rest")
+        if "locked" in str(error):
+            return InputError(f"manifest {self.path}: another run is at work on it")
+        if isinstance(error, sqlite3.OperationalError) and "decode" not in str(error):
+            return InputError(f"manifest {self.path}: {error}")
+        return InputError(
+            f"manifest {self.path}: it is damaged ({error}); move it away, and give --skip-existing to keep what "
+            "stands in the output folder, or --overwrite to make it again"
+        )
+
+    @contextmanager
+    def in_words(self) -> Iterator[None]:
+        """Raise what SQLite has to say, of a full disk or a damaged file, as an `InputError`."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise self._problem(error) from None
+
+    def _key(self) -> str:
+        """A name of this manifest's own, which a copy in another place does not share."""
+        self._execute("INSERT INTO keys SELECT ? WHERE NOT EXISTS (SELECT * FROM keys)", secrets.token_hex(8))
+        (key,) = self._execute("SELECT key FROM keys").fetchone()
+        return hashlib.blake2b(os.fsencode(f"{key} {os.path.realpath(self.path)}"), digest_size=8).hexdigest()
 
     def _check_form(self, anew: bool) -> None:
         begun = self._execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone()
@@ -166,7 +127,14 @@ class Manifest:
         """Let go of the file."""
         self._db.close()
 
-    def enter(self, entries: Iterable[Entry], recipe: str, choice: Choice, outbox: Outbox) -> None:
+    def enter(
+        self,
+        entries: Iterable[Entry],
+        recipe: str,
+        choice: Choice,
+        outbox: Outbox,
+        note: Callable[[str, str], None] | None = None,
+    ) -> None:
         """Enter what was found, and decide what is to be done.
 
         An entry waits if it is new, if its file, settings or recipe have changed, if one of its outputs is gone, or if
@@ -178,10 +146,13 @@ class Manifest:
             recipe: digest of what is made of each photo.
             choice: what is done about files that have been seen before.
             outbox: where outputs go.
+            note: is told of what is named twice: its name, and a phrase.
         """
         self._execute("BEGIN")
         for number, entry in enumerate(entries, 1):
-            self._enter(entry, recipe, choice, outbox)
+            again = self._enter(entry, recipe, choice, outbox)
+            if again is not None and note is not None:
+                note(entry.task.source, again)
             if number % PAGE == 0:
                 self._execute("COMMIT")
                 self._execute("BEGIN")
@@ -193,27 +164,47 @@ class Manifest:
         self._execute("DELETE FROM standing")
         self._execute("COMMIT")
 
-    def _enter(self, entry: Entry, recipe: str, choice: Choice, outbox: Outbox) -> None:
+    def _enter(self, entry: Entry, recipe: str, choice: Choice, outbox: Outbox) -> str | None:
+        """Enter a file; say so if it has been entered in this run already."""
         task = entry.task
-        source = _stored(task.source)
+        source = stored(task.source)
         now = (entry.fingerprint, recipe, *task.settings)
         known = self._execute(
-            "SELECT fingerprint, recipe, color, ombre_height, ombre_grad_height, state, outputs, bytes, run FROM files "
-            "WHERE source = ?",
+            "SELECT fingerprint, recipe, color, ombre_height, ombre_grad_height, state, outputs, bytes, run, below "
+            "FROM files WHERE source = ?",
             source,
         ).fetchone()
-        if known and known[8] == self.run:  # named twice
-            return
-        fields: Any = known or ("exists", "[]", None, None)
-        *same, state, outputs, size, _ = fields
-        if tuple(same) != now or state == "exists" or (state == "failed" and choice.retry_failed):
+        if known is None and self._renamed(entry, source):
+            return self._enter(entry, recipe, choice, outbox)
+        if known and known[8] == self.run:
+            if known[2:5] != task.settings:
+                return "it is named twice, with different settings; the first ones count"
+            return "it is named twice" if entry.listed else None
+        fields: Any = known or ("exists", "[]", None, None, None)
+        *same, state, outputs, size, _, below = fields
+        moved = state == "waiting" and below != stored(task.below)  # it is found by another way than before
+        again = state in ("exists", "shared") or (state == "failed" and choice.retry_failed)
+        if tuple(same) != now or moved or again:
             self._enter_anew(entry, source, now, choice, outbox)
-            return
-        lost = state == "done" and sum(outbox.size(output) or 0 for output in json.loads(outputs)) != size
+            return None
+        lost = state == "done" and sum(outbox.size(output) or 0 for output in output_names(outputs)) != size
         if lost or (state == "kept" and choice.overwrite):
             state = "waiting"
         self._execute("UPDATE files SET run = ?, state = ? WHERE source = ?", self.run, state, source)
         self._forget_members(source, state)
+        return None
+
+    def _renamed(self, entry: Entry, source: str | bytes) -> bool:
+        """Whether this file has been entered under another name, as "./a.jpg" for "a.jpg"; it gets the new one."""
+        if entry.here is None:
+            return False
+        row = self._execute(
+            "SELECT source FROM files WHERE here = ? AND below = ?", stored(entry.here), stored(entry.task.below)
+        ).fetchone()
+        if row:
+            for table in ("files", "claims", "members"):
+                self._execute(f"UPDATE {table} SET source = ? WHERE source = ?", source, row[0])
+        return bool(row)
 
     def _enter_anew(
         self, entry: Entry, source: str | bytes, now: tuple[Any, ...], choice: Choice, outbox: Outbox
@@ -222,13 +213,14 @@ class Manifest:
         ours = {row[0] for row in self._execute("SELECT output FROM claims WHERE source = ?", source)}
         images, error = entry.images() if entry.error is None else (None, entry.error)
         outputs: tuple[str, ...] = ()
+        shared = False
         if error is None:  # else what an earlier run has made is still its own
             self._execute("DELETE FROM claims WHERE source = ?", source)
-            outputs, error = self._claim(source, entry)
-        state = "waiting" if error is None else "failed"
-        there = [name for name in outputs if _key(name) not in ours and outbox.size(name) is not None]
+            outputs, error, shared = self._claim(source, entry)
+        state = "waiting" if error is None else "shared" if shared else "failed"
+        there = [name for name in outputs if output_key(name) not in ours and outbox.size(name) is not None]
         for name in there:
-            self._execute("INSERT INTO standing VALUES (?, ?)", _stored(outbox.place(name)), source)
+            self._execute("INSERT INTO standing VALUES (?, ?)", stored(outbox.place(name)), source)
         if there and not choice.overwrite:
             state = "kept" if choice.skip_existing else "exists"
         if state == "exists":
@@ -236,8 +228,8 @@ class Manifest:
         self._execute(
             "INSERT OR REPLACE INTO files (source, kind, below, outputs, fingerprint, recipe, color, ombre_height, "
             "ombre_grad_height, state, error, images, run, here) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            source, task.kind, _stored(task.below), json.dumps(outputs), *now, state, _text(error), images, self.run,
-            None if entry.here is None else _stored(entry.here),
+            source, task.kind, stored(task.below), json.dumps(outputs), *now, state, text(error), images, self.run,
+            None if entry.here is None else stored(entry.here),
         )  # fmt: skip
         self._forget_members(source, state)
 
@@ -248,29 +240,44 @@ class Manifest:
 
     def made(self, output: str) -> bool:
         """Whether a file of the output folder is an output of this set."""
-        return self._execute("SELECT 1 FROM claims WHERE output = ?", _key(output)).fetchone() is not None
+        return self._execute("SELECT 1 FROM claims WHERE output = ?", output_key(output)).fetchone() is not None
 
-    def _claim(self, source: str | bytes, entry: Entry) -> tuple[tuple[str, ...], str | None]:
-        """Claim the first names that are free."""
-        other = None
+    def _claim(self, source: str | bytes, entry: Entry) -> tuple[tuple[str, ...], str | None, bool]:
+        """Claim the first names that are free.
+
+        Returns:
+            The names; why there are none; and whether that is because a file of the same name in another folder, not
+            one beside it with another suffix, has them.
+        """
+        error = None
         for names in entry.namings:
-            owners = (self._execute("SELECT source FROM claims WHERE output = ?", _key(name)) for name in names)
-            taken = [row[0] for owner in owners for row in owner]
+            taken = [
+                row
+                for name in names
+                for row in self._execute(
+                    "SELECT source, below FROM claims LEFT JOIN files USING (source) WHERE output = ?", output_key(name)
+                )
+            ]
             if not taken:
-                self._db.executemany("INSERT INTO claims VALUES (?, ?)", [(_key(name), source) for name in names])
-                return names, None
-            other = other or _restored(taken[0])
-        return (), f"{', '.join(entry.namings[0])} would be made of it, and is made of {other} already"
+                self._db.executemany("INSERT INTO claims VALUES (?, ?)", [(output_key(name), source) for name in names])
+                return names, None, False
+            other, below = taken[0]
+            error = error or (
+                f"{', '.join(entry.namings[0])} would be made of it, and is made of {restored(other)} already"
+            )
+            if below == stored(entry.task.below):
+                return (), error, True
+        return (), error, False
 
     def waiting(self) -> Iterator[Task]:
         """Yield what this run has to do, in the order in which it was entered."""
         columns = "source, kind, below, outputs, color, ombre_height, ombre_grad_height"
         for _, source, kind, below, outputs, *settings in self._paged(columns, "waiting"):
             yield Task(
-                _restored(source),
+                restored(source),
                 kind,
-                _restored(below),
-                tuple(json.loads(outputs)),
+                restored(below),
+                output_names(outputs),
                 (settings[0], settings[1], settings[2]),
             )
 
@@ -301,11 +308,11 @@ class Manifest:
             raise
 
     def _record(self, result: Result) -> None:
-        source = _stored(result.source)
+        source = stored(result.source)
         state = "done" if result.error is None else "failed"
         values = (
-            state, result.seconds, " ".join(result.checksums), result.size, _text(result.error),
-            _text("\n".join(result.notes)),
+            state, result.seconds, " ".join(result.checksums), result.size, text(result.error),
+            text("\n".join(result.notes)),
         )  # fmt: skip
         if result.member is None:
             self._execute(
@@ -317,7 +324,7 @@ class Manifest:
         self._execute(
             "INSERT OR REPLACE INTO members (source, member, color, ombre_height, ombre_grad_height, state, seconds, "
             "checksums, bytes, error, notes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            source, _stored(result.member), *(result.settings or (None,) * 3), *values,
+            source, stored(result.member), *(result.settings or (None,) * 3), *values,
         )  # fmt: skip
 
     def counts(self) -> dict[str, int]:
@@ -336,7 +343,7 @@ class Manifest:
     def recheck(self, is_whole: Callable[[tuple[str, ...], tuple[str, ...]], bool]) -> None:
         """Let wait again what is done, but whose outputs, given with their checksums, are not whole."""
         for number, outputs, sums in self._paged("outputs, checksums", "done"):
-            if not is_whole(tuple(json.loads(outputs)), tuple(sums.split())):
+            if not is_whole(output_names(outputs), tuple(sums.split())):
                 self._execute("UPDATE files SET state = 'waiting' WHERE id = ?", number)
 
     def in_the_way(self) -> tuple[str | None, int]:
@@ -344,7 +351,14 @@ class Manifest:
         row = self._execute(
             "SELECT min(id), outputs, count(*) FROM files WHERE run = ? AND state = 'exists'", self.run
         ).fetchone()
-        return (json.loads(row[1])[0], row[2]) if row[2] else (None, 0)
+        return (next(iter(output_names(row[1])), ""), row[2]) if row[2] else (None, 0)
+
+    def shared(self) -> tuple[str, str, int] | None:
+        """The first file whose outputs a file of the same name has, why so, and how many such there are."""
+        row = self._execute(
+            "SELECT min(id), source, error, count(*) FROM files WHERE run = ? AND state = 'shared'", self.run
+        ).fetchone()
+        return (restored(row[1]), row[2], row[3]) if row[3] else None
 
     def failures(self) -> Iterator[tuple[str, str | None, str]]:
         """Yield source, member and error of every photo of this run's inputs that failed, now or before."""
@@ -353,29 +367,7 @@ class Manifest:
             self.run,
         )
         for source, member, error in rows:
-            yield _restored(source), None if member is None else _restored(member), error
+            yield restored(source), None if member is None else restored(member), error
 
     def _execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         return self._db.execute(statement, values)
-
-
-def _stored(name: str) -> str | bytes:
-    """As SQLite can keep it."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return os.fsencode(name)
-    return name
-
-
-def _text(words: str | None) -> str | None:
-    """As SQLite can keep it, where it is to be read and not to be used."""
-    return None if words is None else words.encode("utf-8", "backslashreplace").decode()
-
-
-def _restored(name: str | bytes) -> str:
-    return os.fsdecode(name) if isinstance(name, bytes) else name
-
-
-def _key(name: str) -> str | bytes:
-    return _stored(name.casefold())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -15,6 +17,19 @@ from ohlora_fast.errors import InputError
 
 HIDDEN = ".ohlora-fast"
 """The folder in the output folder for what is no output: the manifest, and files that are being written."""
+STALE_S = 24 * 3600
+"""Half-written files that nobody has touched for so long are nobody's."""
+FULL = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC)})
+NO_MORE = FULL | {
+    getattr(errno, name)
+    for name in ("EROFS", "EIO", "ESTALE", "ENODEV", "ENXIO", "ENOTCONN", "EMFILE", "ENFILE", "ENOMEM")
+    if hasattr(errno, name)
+}
+"""What no output can be written for, whichever photo it is made of."""
+
+
+class StopError(InputError):
+    """Something that would make every further photo fail: a full disk, say. The run stops, and the rest waits."""
 
 
 class Outbox(Protocol):
@@ -32,10 +47,22 @@ class Outbox(Protocol):
         """Open a file."""
 
     def put(self, name: str, data: bytes) -> None:
-        """Write a file; it appears whole or not at all, in place of one that stood there."""
+        """Write a file; it appears whole or not at all, in place of one that stood there.
+
+        Raises:
+            InputError: it cannot be written.
+            StopError: nothing can be written any more.
+        """
 
     def clear(self) -> None:
-        """Delete what a killed run left half-written."""
+        """Delete what this run, or a killed one with the same key, left half-written."""
+
+    def check(self) -> None:
+        """Check that what was written is still there.
+
+        Raises:
+            StopError: the folder was deleted meanwhile.
+        """
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
@@ -43,8 +70,12 @@ class Outbox(Protocol):
         yield Path()
 
 
-def open_outbox(out: str) -> Outbox:
+def open_outbox(out: str, key: str = "run") -> Outbox:
     """Return the output folder that a path or URL names.
+
+    Args:
+        out: the path or URL.
+        key: a name for the half-written files of this run, which others leave alone.
 
     Raises:
         InputError: something else than a folder stands there, or nothing reads such URLs.
@@ -56,7 +87,7 @@ def open_outbox(out: str) -> Outbox:
         >>> outbox.size("deep/a.txt"), outbox.size("b.txt")
         (3, None)
     """
-    return RemoteOutbox(out) if is_url(out) else LocalOutbox(out)
+    return RemoteOutbox(out, key) if is_url(out) else LocalOutbox(out, key)
 
 
 def is_url(path: str) -> bool:
@@ -78,11 +109,14 @@ def place_of(path: str) -> str:
 class LocalOutbox:
     """A folder of this machine's file system; it is made when something is first written."""
 
-    def __init__(self, out: str) -> None:
+    def __init__(self, out: str, key: str = "run") -> None:
         self.root = os.path.abspath(out)
         if os.path.lexists(self.root) and not os.path.isdir(self.root):
             raise InputError(f"--out: {out} came, which is a file; allowed is a folder")
         self._real = os.path.realpath(self.root)
+        self._halves = self.hidden / "tmp" / key
+        # Both are made once: a folder that is deleted during the run is not to come back with the next photo.
+        self._make_halves = lru_cache(maxsize=1)(lambda: self._halves.mkdir(parents=True, exist_ok=True))
         self._folder = lru_cache(maxsize=4096)(self._make_folder)
 
     @property
@@ -91,7 +125,22 @@ class LocalOutbox:
         return Path(self.root, HIDDEN)
 
     def clear(self) -> None:
-        shutil.rmtree(self.hidden / "tmp", ignore_errors=True)
+        shutil.rmtree(self._halves, ignore_errors=True)
+        with suppress(OSError):
+            for other in self._halves.parent.iterdir():
+                if time.time() - max(map(_touched, (other, *other.rglob("*")))) > STALE_S:
+                    shutil.rmtree(other) if other.is_dir() else other.unlink()
+
+    def check(self) -> None:
+        if self._make_halves.cache_info().currsize and not self._halves.is_dir():
+            raise self._gone()
+
+    def _gone(self) -> StopError:
+        if os.path.isdir(self.root):
+            return StopError(
+                f"{self.hidden} was deleted during the run; give the same command with --skip-existing or --overwrite"
+            )
+        return StopError(f"the output folder {self.root} was deleted during the run; the same command makes it anew")
 
     def name_of(self, path: str) -> str | None:
         """What a file of this machine is called in the folder, or None if it is not in it."""
@@ -119,23 +168,40 @@ class LocalOutbox:
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         target = os.path.join(self.root, name)
-        half = self.hidden / "tmp" / secrets.token_hex(8)
+        half = self._halves / secrets.token_hex(8)
+        for_all = True  # whether what goes wrong now would go wrong with every other file, too
         try:
-            half.parent.mkdir(parents=True, exist_ok=True)
+            self._make_halves()
+            for_all = False
             self._folder(os.path.dirname(target))
+            for_all = True
             yield half
             with open(half, "rb+") as file:  # the manifest says "done" of what is on the disk, should power fail
                 os.fsync(file.fileno())
-            # A link is replaced, not followed.
-            os.replace(half, target)
+            for_all = False
+            self._place(half, target)
         except BaseException as error:
             with suppress(OSError):
                 half.unlink()
             if isinstance(error, OSError):
-                raise InputError(f"cannot write {target}: {os.strerror(error.errno or 0)}") from error
+                self.check()
+                if error.errno in NO_MORE or (for_all and error.errno not in (None, errno.EFBIG)):
+                    raise stop_for(self.root, error.errno) from error
+                raise InputError(f"cannot write {target}: {os_reason(error)}") from error
             raise
 
+    def _place(self, half: Path, target: str) -> None:
+        """Give a file its name. A link of that name is replaced, not followed."""
+        try:
+            os.replace(half, target)
+        except FileNotFoundError:  # its folder was deleted since the last photo
+            self.check()
+            self._folder.cache_clear()
+            self._folder(os.path.dirname(target))
+            os.replace(half, target)
+
     def _make_folder(self, folder: str) -> None:
+        self.check()
         if os.path.lexists(self.root):
             # First the part that exists: a link in it may lead outside, where not even a folder may be made.
             existing = folder
@@ -147,16 +213,35 @@ class LocalOutbox:
         os.makedirs(folder, exist_ok=True)
 
 
+def _touched(path: Path) -> float:
+    return path.lstat().st_mtime
+
+
+def stop_for(place: str, number: int | None) -> StopError:
+    """The error of a place that takes nothing more.
+
+    Example:
+        >>> print(stop_for("dyed", errno.ENOSPC))
+        cannot write into dyed: No space left on device; make room, and the same command does the rest
+    """
+    way = "make room, and" if number in FULL else "once that is mended,"
+    return StopError(f"cannot write into {place}: {os.strerror(number or 0)}; {way} the same command does the rest")
+
+
 class RemoteOutbox:
     """A folder behind a URL that fsspec knows."""
 
-    def __init__(self, out: str) -> None:
+    def __init__(self, out: str, key: str = "run") -> None:
         self.root = out.rstrip("/")
         self.fs, self._base = filesystem(self.root)
+        self._halves = f"{self._base}/{HIDDEN}/tmp/{key}"
 
     def clear(self) -> None:
         with suppress(Exception):  # what opens URLs raises what it likes, also where there is nothing to delete
-            self.fs.rm(f"{self._base}/{HIDDEN}/tmp", recursive=True)
+            self.fs.rm(self._halves, recursive=True)
+
+    def check(self) -> None:
+        """Stores have no folders that could be missing."""
 
     def size(self, name: str) -> int | None:
         try:
@@ -180,7 +265,12 @@ class RemoteOutbox:
 
         with tempfile.TemporaryDirectory() as folder:
             half = Path(folder, "half")
-            yield half
+            try:
+                yield half
+            except OSError as error:
+                if error.errno in NO_MORE:
+                    raise stop_for(folder, error.errno) from error
+                raise
             self._store(name, lambda path: self.fs.put_file(str(half), path))
 
     def _store(self, name: str, store: Any) -> None:
@@ -191,12 +281,17 @@ class RemoteOutbox:
             if protocol in WHOLE_AT_ONCE:
                 store(target)
                 return
-            half = f"{self._base}/{HIDDEN}/tmp/{secrets.token_hex(8)}"
+            half = f"{self._halves}/{secrets.token_hex(8)}"
             for path in (half, target):
                 self.fs.makedirs(path.rpartition("/")[0], exist_ok=True)
             store(half)
             self.fs.mv(half, target)
         except Exception as error:  # what opens URLs raises what it likes
+            if getattr(error, "errno", None) in NO_MORE:
+                raise stop_for(self.root, getattr(error, "errno", None)) from error
+            if isinstance(error, ConnectionError | TimeoutError | PermissionError):
+                text = f"cannot write into {self.root}: {os_reason(error)}"
+                raise StopError(f"{text}; once that is mended, the same command does the rest") from error
             raise InputError(f"cannot write {self.root}/{name}: {os_reason(error)}") from error
 
 

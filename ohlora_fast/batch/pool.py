@@ -13,32 +13,39 @@ from typing import Any, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
+C = TypeVar("C")
 
 AHEAD = 16
 """Items a worker that are handed out before the first of them is done: one that takes long holds up nobody, and no
 more than these are in memory."""
+STORING = 4
+"""Threads a worker that wait for disks."""
 
 
 class Pool:
-    """Threads that work on items side by side.
+    """Threads that work on items side by side, and others that store what comes of them, which is mostly waiting.
 
     They end with the program, whatever they are at: `concurrent.futures` would wait for them.
 
     Args:
-        workers: how many.
+        workers: how many work.
 
     Example:
         >>> with Pool(2) as pool:
-        ...     list(pool.map(str.upper, "abc"))
-        ['A', 'B', 'C']
+        ...     list(pool.map(str.upper, "abc", ord))
+        [65, 66, 67]
     """
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
-        self._queue: queue.SimpleQueue[tuple[Future[Any], Callable[[Any], Any], Any] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._stored: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._room = threading.Semaphore(2 * STORING * workers)
         self._pending: deque[Future[Any]] = deque()
         for _ in range(workers):
             threading.Thread(target=self._work, daemon=True).start()
+        for _ in range(STORING * workers):
+            threading.Thread(target=self._store, daemon=True).start()
 
     def __enter__(self) -> Pool:
         return self
@@ -49,13 +56,16 @@ class Pool:
         for _ in range(self.workers):
             self._queue.put(None)
 
-    def map(self, function: Callable[[A], B], items: Iterable[A]) -> Iterator[B]:
-        """Yield function(item) for each item, in the items' order. Items are taken as workers need them."""
+    def map(self, function: Callable[[A], B], items: Iterable[A], store: Callable[[B], C]) -> Iterator[C]:
+        """Yield store(function(item)) for each item, in the items' order. Items are taken as workers need them.
+
+        A worker takes up the next item while ``store`` waits, unless much has been waiting already.
+        """
         pending = self._pending
         for item in items:
-            future: Future[B] = Future()
+            future: Future[C] = Future()
             pending.append(future)
-            self._queue.put((future, function, item))
+            self._queue.put((future, function, item, store))
             while pending and (len(pending) >= AHEAD * self.workers or pending[0].done()):
                 yield self._first()
         while pending:
@@ -77,10 +87,24 @@ class Pool:
 
     def _work(self) -> None:
         while (job := self._queue.get()) is not None:
-            future, function, item = job
+            future, function, item, store = job
             if not future.set_running_or_notify_cancel():
                 continue
             try:
-                future.set_result(function(item))
+                made = function(item)
+            except BaseException as error:  # raised again where the result is asked for
+                future.set_exception(error)
+                continue
+            self._room.acquire()
+            self._stored.put((future, store, made))
+        for _ in range(STORING):
+            self._stored.put(None)
+
+    def _store(self) -> None:
+        while (job := self._stored.get()) is not None:
+            self._room.release()
+            future, store, made = job
+            try:
+                future.set_result(store(made))
             except BaseException as error:  # raised again where the result is asked for
                 future.set_exception(error)

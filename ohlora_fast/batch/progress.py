@@ -73,6 +73,18 @@ class Progress:
             elif self._told == TOLD + 1:
                 tell("note", "there is more to say of photos; the manifest has it all")
 
+    def failed_before(self, results: Iterable[Result]) -> None:
+        """Tell of failures that are known before the work begins: of what is missing, or failed in an earlier run."""
+        for result in results:
+            if self._tell is not None:
+                self._tell_of(result, self._tell)
+        self._told = 0
+
+    def note(self, source: str, text: str) -> None:
+        """Tell what is to be said about an input."""
+        if self._tell is not None:
+            self._tell_of(Result(source, notes=(text,)), self._tell)
+
     def rate(self) -> float:
         """Photos a second of late."""
         since, count = self._times[0]
@@ -181,6 +193,13 @@ class JsonLines(Progress):
         super().begin(total, earlier)
         self._last = time.monotonic()
         self.say("begin", total=total, earlier=earlier)
+
+    def failed_before(self, results: Iterable[Result]) -> None:
+        for result in results:
+            self.say("failed", source=result.source, member=result.member, error=result.error)
+
+    def note(self, source: str, text: str) -> None:
+        self.say("note", source=source, note=text)
 
     def finished(self, result: Result) -> None:
         if result.error is not None:

@@ -8,14 +8,13 @@ that are settled beforehand, so it is made over itself.
 from __future__ import annotations
 
 import hashlib
-import logging
 import math
 import os
 import pickle
 import platform
 import warnings
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from io import BytesIO
 from itertools import islice
@@ -26,7 +25,9 @@ import numpy as np
 from ohlora_fast import __version__
 from ohlora_fast.batch.dyer import Dyer, collecting_warnings, reason
 from ohlora_fast.batch.execute import execute
-from ohlora_fast.batch.outbox import open_outbox
+from ohlora_fast.batch.outbox import StopError, open_outbox
+from ohlora_fast.batch.pool import Pool
+from ohlora_fast.batch.ray_cluster import connected, quiet
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Result, Task
 from ohlora_fast.errors import InputError
@@ -53,7 +54,13 @@ PHOTO = "photo"
 
 
 def run_on_ray(
-    tasks: Iterable[Task], out: str, recipe: Recipe, workers: int | None, address: str | None, gpus: float
+    tasks: Iterable[Task],
+    out: str,
+    recipe: Recipe,
+    workers: int | None,
+    address: str | None,
+    gpus: float,
+    key: str = "run",
 ) -> Generator[Result, None, None]:
     """Do tasks on a Ray cluster and yield their results as they come, in any order.
 
@@ -67,12 +74,14 @@ def run_on_ray(
         address: of the cluster, "auto" for the one that this machine belongs to; None: what the environment variable
             RAY_ADDRESS says, or a new one on this machine. If `ray.init` has been called already, its cluster is used.
         gpus: the share of a GPU that an actor takes; 0: the student runs on CPUs, unless the recipe names a device.
+        key: of the output folder, as of `open_outbox`.
 
     Raises:
         InputError: Ray is missing or does not answer, an argument is of no use, or a node cannot run the recipe.
+        StopError: the output folder takes nothing more.
     """
     tasks = iter(tasks)
-    with _connected(address), _quiet():
+    with connected(address), quiet():
         room = _room(workers, gpus)
         while window := {task.source: task for task in islice(tasks, WINDOW)}:
             fair = math.ceil(len(window) / (BLOCKS_A_WORKER * room))
@@ -83,7 +92,7 @@ def run_on_ray(
                 if not blocks:
                     break
                 actors = _actors(gpus, min(room, len(blocks)), workers, in_flight)
-                for result in _run(blocks, out, recipe, gpus, actors):
+                for result in _run(blocks, out, key, recipe, gpus, actors):
                     if result.member is None:
                         del window[result.source]
                     yield result
@@ -91,7 +100,9 @@ def run_on_ray(
                 yield Result(source, error=f"each of the {2 * ATTEMPTS} Ray workers that took it up died")
 
 
-def _run(blocks: list[pa.Table], out: str, recipe: Recipe, gpus: float, actors: dict[str, Any]) -> Iterator[Result]:
+def _run(
+    blocks: list[pa.Table], out: str, key: str, recipe: Recipe, gpus: float, actors: dict[str, Any]
+) -> Iterator[Result]:
     """Do blocks of tasks; one whose workers died `ATTEMPTS` times gives no results."""
     import ray.data
 
@@ -102,7 +113,7 @@ def _run(blocks: list[pa.Table], out: str, recipe: Recipe, gpus: float, actors: 
         warnings.simplefilter("ignore", DeprecationWarning)
         results = dataset.map_batches(
             _Worker,
-            fn_constructor_args=(out, recipe, gpus, os.getcwd(), recipe.digest(), __version__),
+            fn_constructor_args=(out, key, recipe, gpus, os.getcwd(), recipe.digest(), __version__),
             batch_size=1,
             batch_format="pyarrow",
             ray_remote_args_fn=lambda: {"max_task_retries": ATTEMPTS - 1},
@@ -140,7 +151,7 @@ def _packed(objects: Iterable[Any]) -> pa.Table:
 class _Worker:
     """What an actor does; it holds the student."""
 
-    def __init__(self, out: str, recipe: Recipe, gpus: float, folder: str, digest: str, version: str) -> None:
+    def __init__(self, out: str, key: str, recipe: Recipe, gpus: float, folder: str, digest: str, version: str) -> None:
         self.failure: InputError | None = None
         with suppress(OSError):  # relative paths are the driver's
             os.chdir(folder)
@@ -151,7 +162,7 @@ class _Worker:
                 student = recipe.checkpoint or "the bundled student"
                 raise InputError(f"checkpoint: {student} or the head finder is another file there")
             self.dyer = Dyer(_placed(recipe, gpus), threads=1)
-            self.outbox = open_outbox(out)
+            self.outbox = open_outbox(out, key)
         except InputError as error:  # raised here, it would come out as a long story of Ray's
             self.failure = InputError(f"Ray worker on {platform.node()}: {error}")
 
@@ -159,8 +170,14 @@ class _Worker:
         if self.failure is not None:
             return _packed([self.failure])
         tasks = (pickle.loads(packed.as_py()) for packed in batch["object"])
-        with collecting_warnings():
-            return _packed(execute(tasks, self.dyer, self.outbox, map))
+        done: list[Result | InputError] = []
+        with collecting_warnings(), Pool(1) as pool:
+            try:
+                for result in execute(tasks, self.dyer, self.outbox, pool.map):
+                    done.append(result)
+            except StopError as error:
+                done.append(StopError(f"Ray worker on {platform.node()}: {error}"))
+        return _packed(done)
 
 
 def _placed(recipe: Recipe, gpus: float) -> Recipe:
@@ -197,72 +214,6 @@ def _actors(gpus: float, fewest: int, most: int | None, in_flight: int | None = 
 
     pool = ActorPoolStrategy(min_size=fewest, max_size=most, max_tasks_in_flight_per_actor=in_flight)
     return {"compute": pool, "num_cpus": 1, "num_gpus": gpus or None}
-
-
-@contextmanager
-def _connected(address: str | None) -> Iterator[None]:
-    """Be connected to a cluster; a connection that stands is left standing.
-
-    Raises:
-        InputError: Ray is missing, or nothing answers at the address.
-    """
-    try:
-        import ray
-        import ray.data
-    except ImportError:
-        raise InputError("the Ray runner needs ray; install ohlora-fast[ray]") from None
-    if ray.is_initialized():
-        yield
-        return
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of its C++ parts
-    try:
-        with _no_stderr():
-            # Not None: what a cluster that was killed has left on this machine would be waited for.
-            ray.init(
-                address or os.environ.get("RAY_ADDRESS") or "local", log_to_driver=False, logging_level=logging.ERROR
-            )
-    except (ConnectionError, ValueError) as error:
-        raise InputError(f"address: got {address}, where no Ray cluster answers ({error})") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-@contextmanager
-def _no_stderr() -> Iterator[None]:
-    """Drop what C++ writes to standard error: while Ray starts, it says that it will say nothing."""
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nothing:
-        os.dup2(nothing.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Ray Data from writing to the terminal, and from giving up where workers die; its log files are kept."""
-    from ray.data import DataContext
-
-    context = DataContext.get_current()
-    settings = {"enable_progress_bars": False, "print_on_execution_start": False, "max_errored_blocks": -1}
-    before = {name: getattr(context, name) for name in settings}
-    handlers = [one for one in logging.getLogger("ray.data").handlers if isinstance(one, logging.StreamHandler)]
-    levels = [handler.level for handler in handlers]
-    try:
-        for name, value in settings.items():
-            setattr(context, name, value)
-        for handler in handlers:
-            handler.setLevel(logging.CRITICAL + 1)
-        yield
-    finally:
-        for name, value in before.items():
-            setattr(context, name, value)
-        for handler, level in zip(handlers, levels, strict=True):
-            handler.setLevel(level)
 
 
 def map_dataset(

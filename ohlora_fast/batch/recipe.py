@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from ohlora_fast.arguments import shown
 from ohlora_fast.errors import InputError
 from ohlora_fast.heads.finder import bundled_heads
-from ohlora_fast.media.images import FORMATS, MAX_PIXELS
+from ohlora_fast.media.images import FORMATS, MAX_PIXELS, output_format
 from ohlora_fast.ombre import Ombre
 from ohlora_fast.ranges import OmbreRanges, Range
 from ohlora_fast.student import bundled
-from ohlora_fast.student.engines import read_graph
+from ohlora_fast.student.session import read_graph
 
 if TYPE_CHECKING:
     from ohlora_fast.natural import NaturalDye
@@ -34,7 +34,7 @@ class Recipe:
         save: any of "dyed", "mask" (grey, 255 where hair is certain) and "overlay" (the mask in green on the photo).
         binary: masks of 0 and 255 only, cut at probability 0.5.
         suffix: format of the dyed photos, such as ".jpg"; None: as each photo's.
-        quality: of JPEG and WebP, 1 to 100; None: as the photo's, or 95.
+        quality: of JPEG, WebP, AVIF and HEIC, 1 to 100; None: as the photo's, or 95, or 90 of the last two.
         max_pixels: larger pictures are refused unread.
         column: which one of Parquet and Arrow files holds the photos; None: the first of image, img, photo, picture,
             jpg and png, else the only one of bytes.
@@ -83,6 +83,8 @@ class Recipe:
             raise InputError(f"save: got {self.save!r}, allowed are {', '.join(SAVES)}, each once")
         if self.suffix is not None and self.suffix.lower() not in FORMATS:
             raise InputError(f"suffix: got {self.suffix!r}, allowed are {', '.join(FORMATS)}")
+        if self.suffix is not None:
+            output_format(f"x{self.suffix}")  # raises where what writes it is not installed
         self._dye()
         if self.quality is not None and not (type(self.quality) is int and 1 <= self.quality <= 100):
             raise InputError(f"quality: got {self.quality!r}, allowed is a whole number from 1 to 100")

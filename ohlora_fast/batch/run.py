@@ -13,9 +13,11 @@ from pathlib import Path
 
 from ohlora_fast import __version__
 from ohlora_fast.batch.dyer import Dyer, collecting_warnings, file_digest
+from ohlora_fast.batch.entry import Choice
 from ohlora_fast.batch.execute import execute
-from ohlora_fast.batch.manifest import Choice, Manifest
-from ohlora_fast.batch.outbox import LocalOutbox, Outbox, is_url, open_outbox
+from ohlora_fast.batch.gate import KILLS, Gate, Journal
+from ohlora_fast.batch.manifest import Manifest
+from ohlora_fast.batch.outbox import LocalOutbox, Outbox, StopError, is_url, open_outbox
 from ohlora_fast.batch.pool import Pool
 from ohlora_fast.batch.progress import Progress
 from ohlora_fast.batch.recipe import Recipe
@@ -24,9 +26,12 @@ from ohlora_fast.batch.task import Result, Task
 from ohlora_fast.batch.together import TOGETHER
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.images import FORMATS
-from ohlora_fast.student.engines import usable_cores
+from ohlora_fast.runtime import usable_cores
 
 RUNNERS = ("local", "ray")
+MANIFEST = "manifest.sqlite"
+LARGE_PHOTO = "large.json"
+AT_IT = "an earlier run was killed while it worked on it, for want of memory it seems; it comes last now, and alone"
 FAILURES = "failed.csv"
 COMMIT_S = 1.0
 """Results are recorded at least this often; a killed run makes again what was not."""
@@ -75,6 +80,7 @@ class Summary:
         failures: a table of what failed, if anything did.
         unrecorded: results that the manifest could not take, for want of space: they will be made again.
         without_hair: of `done`, photos in which no hair was found: dyeing has left them as they are.
+        stopped: why the run stopped before its end, and how to go on: the disk is full, say. What was not done waits.
     """
 
     done: int
@@ -85,6 +91,7 @@ class Summary:
     failures: Path | None = None
     unrecorded: int = 0
     without_hair: int = 0
+    stopped: str | None = None
 
 
 def dye_set(
@@ -104,11 +111,13 @@ def dye_set(
         progress: is told how it goes; None: nobody is.
 
     Returns:
-        How it ended. Photos that fail stop nothing; they are counted, and listed in `Summary.failures`.
+        How it ended. Photos that fail stop nothing; they are counted, and listed in `Summary.failures`. What concerns
+        them all, such as a full disk, stops the run, condemns none, and is said in `Summary.stopped`.
 
     Raises:
-        InputError: an argument is of no use, there are no photos, outputs stand there that no earlier run has made, or
-            the set was begun by a version that knew no heads, and `How.overwrite` does not say to make it anew.
+        InputError: an argument is of no use, there are no photos, outputs stand there that no earlier run has made, two
+            photos of one name in different folders would have one output, the manifest is damaged, or the set was begun
+            by a version that knew no heads, and `How.overwrite` does not say to make it anew.
         KeyboardInterrupt: Ctrl-C came; what is finished is recorded.
 
     Example:
@@ -128,47 +137,81 @@ def dye_set(
         raise InputError(f"runner: got {how.runner!r}, allowed are {', '.join(RUNNERS)}")
     start = time.monotonic()
     names, target = [str(one) for one in inputs], str(out)
-    outbox = open_outbox(target)
     progress = progress or Progress()
-    with closing(_open_manifest(names, outbox, how)) as manifest, closing(progress):
-        found = (one for one in find(names, how.recursive, target) if not _made_here(one.source, manifest, outbox))
-        manifest.enter(progress.scanned(entries(found, recipe)), recipe.digest(), how, outbox)
+    with (
+        closing(_open_manifest(names, open_outbox(target), how)) as manifest,
+        closing(progress),
+        manifest.in_words(),
+    ):
+        outbox = open_outbox(target, manifest.key)
+        if not how.dry_run:
+            outbox.clear()
+        found = (
+            one
+            for one in find(names, how.recursive, target, progress.note)
+            if not _made_here(one.source, manifest, outbox)
+        )
+        manifest.enter(progress.scanned(entries(found, recipe)), recipe.digest(), how, outbox, progress.note)
         if not manifest.counts():
             raise InputError(f"no pictures in {', '.join(names)}; looked for {', '.join(FORMATS)}")
-        first, standing = manifest.in_the_way()
-        if standing:
-            more = f" and {standing - 1} more" if standing > 1 else ""
-            raise InputError(f"{outbox.place(first or '')}{more} exists already; give --overwrite or --skip-existing")
+        _refuse(manifest, outbox)
         if how.verify:
             manifest.recheck(lambda outputs, sums: _is_whole(outputs, sums, outbox))
         counts = manifest.counts()
         earlier = counts.get("done", 0) + counts.get("kept", 0)
         todo = manifest.to_do()
         progress.begin(todo if how.limit is None or todo is None else min(todo, how.limit), earlier)
+        progress.failed_before(Result(source, member, error=error) for source, member, error in manifest.failures())
         record = _Recorder(manifest, progress)
+        stopped = None
         if counts.get("waiting") and not how.dry_run:
             try:
                 _run(manifest, outbox, recipe, how, record)
-            finally:
                 record.flush()
-            outbox.clear()  # workers of a cluster whose driver was killed may have outlived the first time
+                outbox.check()
+            except StopError as error:
+                stopped = str(error)
+            finally:
+                record.flush(last=True)
+                outbox.clear()
         failed, path = _list_failures(manifest, how.dry_run)
         left = manifest.counts().get("waiting", 0)
         seconds = time.monotonic() - start
-        return Summary(record.done, failed, earlier, left, seconds, path, record.unrecorded, record.without_hair)
+        return Summary(
+            record.done, failed, earlier, left, seconds, path, record.unrecorded, record.without_hair, stopped
+        )
 
 
 def _open_manifest(inputs: list[str], outbox: Outbox, how: How) -> Manifest:
     if how.manifest is not None:
         path = Path(how.manifest)
     elif isinstance(outbox, LocalOutbox):
-        path = outbox.hidden / "manifest.sqlite"
+        path = outbox.hidden / MANIFEST
     else:
         raise InputError(f"--manifest: a file on this machine is needed for the output folder {outbox.root}")
-    manifest = Manifest(path, inputs, __version__, scratch=how.dry_run, anew=how.overwrite)
-    if not how.dry_run:
-        outbox.clear()
-    return manifest
+    return Manifest(path, inputs, __version__, scratch=how.dry_run, anew=how.overwrite)
+
+
+def _beside(manifest: Manifest, name: str) -> Path:
+    """A file beside the manifest that no other manifest in the folder has."""
+    path = Path(manifest.path)
+    return path.with_name(name if path.name == MANIFEST else f"{path.name}.{name}")
+
+
+def _refuse(manifest: Manifest, outbox: Outbox) -> None:
+    """Refuse what cannot go well, before any work."""
+    first, standing = manifest.in_the_way()
+    if standing:
+        more = f" and {standing - 1} more" if standing > 1 else ""
+        raise InputError(f"{outbox.place(first or '')}{more} exists already; give --overwrite or --skip-existing")
+    shared = manifest.shared()
+    if shared is not None:
+        source, why, count = shared
+        more = f" ({count - 1} more like it)" if count > 1 else ""
+        raise InputError(
+            f"{source}: {why}{more}; give the folder above them with --recursive, a glob in quotes such as "
+            "'photos/*/*.jpg', which keeps folders, or each folder an --out of its own"
+        )
 
 
 def _made_here(source: str, manifest: Manifest, outbox: Outbox) -> bool:
@@ -191,27 +234,54 @@ def _is_whole(outputs: Sequence[str], sums: Sequence[str], outbox: Outbox) -> bo
 
 
 def _run(manifest: Manifest, outbox: Outbox, recipe: Recipe, how: How, record: _Recorder) -> None:
-    tasks = _limited(manifest.waiting(), how.limit)
     if how.runner == "ray":
+        tasks = _limited(manifest.waiting(), how.limit)
         from ohlora_fast.batch.ray_runner import run_on_ray
 
         # Closed at once when Ctrl-C comes while a result is recorded: the workers would go on till then.
-        with closing(run_on_ray(tasks, outbox.root, recipe, how.workers, how.address, how.gpus)) as streamed:
+        with closing(
+            run_on_ray(tasks, outbox.root, recipe, how.workers, how.address, how.gpus, manifest.key)
+        ) as streamed:
             for result in streamed:
                 record(result)
         return
-    dyer = Dyer(recipe)
+    journal = Journal(_beside(manifest, LARGE_PHOTO), how.retry_failed)
+    tasks = _limited(_put_last(manifest, {source for source, _ in journal.killed}), how.limit)
+    for (source, member), count in journal.killed.items():
+        if count < KILLS:
+            record.note(source if member is None else f"{source}, {member}", AT_IT)
+    whole = False
+    try:
+        _run_here(tasks, Dyer(recipe, gate=Gate(journal=journal)), outbox, how, record)
+        record.flush()
+        whole = True
+    finally:
+        journal.close(whole)
+
+
+def _run_here(tasks: Iterator[Task], dyer: Dyer, outbox: Outbox, how: How, record: _Recorder) -> None:
     workers = how.workers or usable_cores() + (1 if dyer.on_cpu else 1 + 2 * TOGETHER)
     with collecting_warnings(), Pool(workers) as pool:
         results = execute(tasks, dyer, outbox, pool.map)
         try:
             for result in results:
                 record(result)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, StopError):
             for result in pool.settle(SETTLE_S):
                 if isinstance(result, Result):
-                    record(result)
+                    record.hold(result)
             raise
+
+
+def _put_last(manifest: Manifest, sources: set[str]) -> Iterator[Task]:
+    """What waits; these come last, so that the others are done should they kill this run, too."""
+    last = []
+    for task in manifest.waiting():
+        if task.source in sources:
+            last.append(task)
+        else:
+            yield task
+    yield from last
 
 
 def _limited(tasks: Iterator[Task], limit: int | None) -> Iterator[Task]:
@@ -235,11 +305,24 @@ class _Recorder:
         self._bald_members: Counter[str] = Counter()
 
     def __call__(self, result: Result) -> None:
+        """Take a result.
+
+        Raises:
+            StopError: the manifest takes nothing more.
+        """
+        self.hold(result)
+        if time.monotonic() - self._flushed > COMMIT_S:
+            self.flush()
+
+    def hold(self, result: Result) -> None:
+        """Take a result, and do not enter it yet."""
         self._held.append(result)
         self._count(result)
         self._progress.result(result)
-        if time.monotonic() - self._flushed > COMMIT_S:
-            self.flush()
+
+    def note(self, source: str, text: str) -> None:
+        """Say something about a photo."""
+        self._progress.note(source, text)
 
     def _count(self, result: Result) -> None:
         if result.container:
@@ -253,12 +336,21 @@ class _Recorder:
             self._members[result.source] += result.error is None
             self._bald_members[result.source] += result.without_hair
 
-    def flush(self) -> None:
-        """Enter what is held; what a full disk refuses is held on."""
-        with suppress(sqlite3.OperationalError):
+    def flush(self, last: bool = False) -> None:
+        """Enter what is held; of the last attempt what a full disk refuses is held on.
+
+        Raises:
+            StopError: the manifest takes nothing more.
+        """
+        self._flushed = time.monotonic()
+        try:
             self._manifest.record(self._held)
             self._held = []
-        self._flushed = time.monotonic()
+        except sqlite3.OperationalError as error:
+            if not last:
+                raise StopError(
+                    f"cannot write {self._manifest.path}: {error}; once that is mended, the same command does the rest"
+                ) from None
 
     @property
     def unrecorded(self) -> int:
@@ -268,7 +360,7 @@ class _Recorder:
 
 def _list_failures(manifest: Manifest, dry_run: bool) -> tuple[int, Path | None]:
     """Count what failed, and write a table of it beside the manifest; one of an earlier run goes."""
-    path = Path(manifest.path).parent / FAILURES
+    path = _beside(manifest, FAILURES)
     failed = 0
     if dry_run:
         return sum(1 for _ in manifest.failures()), None
@@ -279,7 +371,9 @@ def _list_failures(manifest: Manifest, dry_run: bool) -> tuple[int, Path | None]
             for row in manifest.failures():
                 table.writerow(row)
                 failed += 1
-    except OSError:  # a full disk: they are counted all the same
+    except OSError:  # a full disk: they are counted all the same, and no half of a table is left
+        with suppress(OSError):
+            path.unlink()
         return sum(1 for _ in manifest.failures()), None
     if not failed:
         path.unlink()

@@ -5,22 +5,25 @@ from __future__ import annotations
 import csv
 import glob
 import os
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from ohlora_fast.batch.containers import HF_DATASET, images_in, is_table_of_paths, kind_of
-from ohlora_fast.batch.manifest import Entry, Namings
+from ohlora_fast.batch.entry import Entry, Namings
 from ohlora_fast.batch.outbox import filesystem, is_url, os_reason, place_of
 from ohlora_fast.batch.recipe import Recipe
 from ohlora_fast.batch.task import Task
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.globs import fixed_part, matches
 from ohlora_fast.media.images import FORMATS
 from ohlora_fast.ombre import Ombre
 
 COLUMNS = ("path", "color", "ombre_height", "ombre_grad_height")
+LONGEST = 8192
+"""Characters that a path in a list may have; file systems and stores allow fewer."""
 
 
 @dataclass(frozen=True)
@@ -32,22 +35,33 @@ class Found:
         below: its place below the output folder, with slashes.
         settings: of this photo, where a table gives them; fields that it leaves out come from the recipe.
         error: why it cannot be looked at: it is a folder that is locked.
+        listed: whether a list or table names it.
     """
 
     source: str
     below: str
     settings: tuple[float | None, float | None, float | None] = (None, None, None)
     error: str | None = None
+    listed: bool = False
 
 
-def find(inputs: Sequence[str], recursive: bool, out: str) -> Iterator[Found]:
+def find(
+    inputs: Sequence[str], recursive: bool, out: str, note: Callable[[str, str], None] = lambda name, text: None
+) -> Iterator[Found]:
     """Yield the files that inputs stand for, in the order given, names within a folder sorted.
 
     An input is a photo, a container (``.tar``, ``.tar.gz``, ``.parquet`` with an image column, ``.arrow``), a folder, a
     glob, a text file with a path a line (``.txt``), a table with a column ``path`` and maybe the settings (``.csv``,
     ``.parquet``), or a URL of any of these.
     Folders give what has a picture's suffix and is not hidden; nothing comes from the output folder. A folder that
-    Hugging Face's ``datasets`` saved gives its Arrow files.
+    Hugging Face's ``datasets`` saved gives its Arrow files. What a glob gives keeps its place below the glob's part
+    without signs: ``photos/*/a.jpg`` the names of folders in ``photos``.
+
+    Args:
+        inputs: as above.
+        recursive: go into the folders of a folder.
+        out: the output folder.
+        note: is told of what is left out: its name, and a phrase.
 
     Raises:
         InputError: nothing matches, or a folder or list cannot be read.
@@ -62,29 +76,29 @@ def find(inputs: Sequence[str], recursive: bool, out: str) -> Iterator[Found]:
     for text in inputs:
         if not text:
             raise InputError("an empty name came as an input")
+        if "\0" in text:
+            raise InputError(f"{text!r} came as an input, which no file can be called")
         if is_url(text):
             yield from _find_remote(text, recursive, out)
         elif os.path.lexists(text) or not glob.has_magic(text):
-            yield from _find_local(text, recursive, out)
+            yield from _find_local(text, recursive, out, note)
         else:
-            matches = sorted(glob.glob(text, recursive=True))
-            if not matches:
-                raise InputError(f"nothing matches {text}")
-            for match in matches:
-                yield from _find_local(match, recursive, out)
+            for match, folder in matches(text):
+                for found in _find_local(match, recursive, out, note):
+                    yield found if found.listed else replace(found, below=(folder / found.below).as_posix())
 
 
-def _find_local(path: str, recursive: bool, out: str) -> Iterator[Found]:
+def _find_local(path: str, recursive: bool, out: str, note: Callable[[str, str], None]) -> Iterator[Found]:
     suffix = Path(path).suffix.lower()
     if os.path.isdir(path):
-        yield from _walk(path, recursive, out)
+        yield from _walk(path, recursive, out, note)
     elif suffix in (".txt", ".csv") or (suffix == ".parquet" and is_table_of_paths(path)):
         yield from _listed(path, suffix)
     else:
         yield Found(path, os.path.basename(path))
 
 
-def _walk(top: str, recursive: bool, out: str) -> Iterator[Found]:
+def _walk(top: str, recursive: bool, out: str, note: Callable[[str, str], None]) -> Iterator[Found]:
     made, start = os.path.realpath(out), os.path.realpath(top)
     locked: list[OSError] = []
     for parent, folders, files in os.walk(top, onerror=locked.append):
@@ -93,14 +107,17 @@ def _walk(top: str, recursive: bool, out: str) -> Iterator[Found]:
         if os.path.realpath(parent) == made != start:
             folders.clear()
             continue
+        for name in folders:
+            if os.path.islink(path := os.path.join(parent, name)):
+                note(path, "it is a link to a folder, which is not followed")
         for name in sorted(files):
             if _is_wanted(name, "state.json" in files):
                 path = os.path.join(parent, name)
                 yield Found(path, os.path.relpath(path, top).replace(os.sep, "/"))
     for error in locked:
-        reason = f"cannot read {error.filename}: {os_reason(error)}"
+        reason = f"cannot read it: {os_reason(error)}"
         if error.filename == top:
-            raise InputError(reason)
+            raise InputError(f"cannot read {top}: {os_reason(error)}")
         yield Found(error.filename, os.path.relpath(error.filename, top).replace(os.sep, "/"), error=reason)
 
 
@@ -117,10 +134,10 @@ def _find_remote(url: str, recursive: bool, out: str) -> Iterator[Found]:
     made = filesystem(out)[1] if is_url(out) else None
     try:
         if glob.has_magic(path):
-            names, top = sorted(fs.glob(path)), None
+            names, top, chosen = sorted(fs.glob(path)), fixed_part(path), True
         elif fs.isdir(path):
             saved = HF_DATASET.intersection(PurePosixPath(name).name for name in fs.ls(path, detail=False))
-            names, top = sorted(fs.find(path, maxdepth=None if recursive or saved else 1)), path
+            names, top, chosen = sorted(fs.find(path, maxdepth=None if recursive or saved else 1)), path, False
         else:
             yield Found(url, PurePosixPath(path).name)
             return
@@ -130,8 +147,8 @@ def _find_remote(url: str, recursive: bool, out: str) -> Iterator[Found]:
         raise InputError(f"nothing matches {url}")
     states = {name.rpartition("/")[0] for name in names if name.endswith("/state.json")}
     for name in names:
-        below = name[len(top) :].lstrip("/") if top is not None else PurePosixPath(name).name
-        if top is not None:
+        below = name[len(top) :].lstrip("/")
+        if not chosen:
             inside = made is not None and made != top and name.startswith(f"{made}/")
             hidden = any(part.startswith(".") for part in below.split("/"))
             folder, _, base = name.rpartition("/")
@@ -146,9 +163,15 @@ def _listed(path: str, suffix: str) -> Iterator[Found]:
     rows = {".txt": _lines, ".csv": _csv_rows, ".parquet": _parquet_rows}[suffix](path)
     for number, row in rows:
         name = row["path"]
+        if "\0" in name or len(name) > LONGEST:
+            came = "a NUL character" if "\0" in name else f"{len(name):,} characters"
+            raise InputError(
+                f"{path}, {'row' if suffix == '.parquet' else 'line'} {number}: the path has {came}; allowed are "
+                f"paths of at most {LONGEST:,} characters, in UTF-8"
+            )
         settings = tuple(_setting(path, number, column, row.get(column)) for column in COLUMNS[1:])
         source = name if is_url(name) else os.path.join(folder, name)
-        yield Found(source, _place(name), (settings[0], settings[1], settings[2]))
+        yield Found(source, _place(name), (settings[0], settings[1], settings[2]), listed=True)
 
 
 def _place(name: str) -> str:
@@ -160,7 +183,9 @@ def _place(name: str) -> str:
 
 def _lines(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     with _open_list(path) as file:
-        for number, line in enumerate(file, 1):
+        number = 0
+        while line := file.readline(LONGEST + 3):  # a file without ends of lines is not read as a whole
+            number += 1
             if line.strip("\r\n"):
                 yield number, {"path": line.strip("\r\n")}
 
@@ -168,18 +193,32 @@ def _lines(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _csv_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
     with _open_list(path) as file:
         reader = csv.DictReader(file)
+        yield from _checked_rows(path, reader)
+
+
+def _checked_rows(path: str, reader: csv.DictReader[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    try:
         if "path" not in (reader.fieldnames or ()):
             raise InputError(f"{path}: got the columns {', '.join(reader.fieldnames or ())}, allowed is one named path")
         for row in reader:
             if not row["path"]:
                 raise InputError(f"{path}, line {reader.line_num}: the path is empty")
             yield reader.line_num, row
+    except csv.Error as error:  # a field of more than 131,072 characters, say
+        raise InputError(f"{path}, line {reader.line_num + 1}: cannot be read as CSV ({error})") from None
 
 
 def _parquet_rows(path: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    import pyarrow.parquet as parquet
+    import pyarrow
+    from pyarrow import parquet
 
-    file = parquet.ParquetFile(path)
+    try:
+        yield from _read_rows(path, parquet.ParquetFile(path))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"cannot read {path}: it is no Parquet file, corrupt or cut short ({error})") from None
+
+
+def _read_rows(path: str, file: Any) -> Iterator[tuple[int, dict[str, Any]]]:
     columns = [name for name in file.schema_arrow.names if name in COLUMNS]
     number = 0
     for batch in file.iter_batches(columns=columns):
@@ -228,9 +267,10 @@ def entries(found: Iterable[Found], recipe: Recipe) -> Iterator[Entry]:
             fingerprint += f" {recipe.color} {recipe.ombre_height} {recipe.ombre_grad_height} {recipe.seed}"
         task = Task(one.source, kind, one.below, (), (settings[0], settings[1], settings[2]))
         if kind == "photo":
-            yield Entry(task, fingerprint, namings, here, error=error)
+            yield Entry(task, fingerprint, namings, here, error=error, listed=one.listed)
         else:
-            yield Entry(task, fingerprint, namings, here, partial(images_in, one.source, kind, recipe), error)
+            images = partial(images_in, one.source, kind, recipe)
+            yield Entry(task, fingerprint, namings, here, images, error, one.listed)
 
 
 def photo_namings(below: str, recipe: Recipe) -> Namings:
@@ -264,4 +304,4 @@ def _fingerprint(source: str) -> tuple[str, str | None]:
     except InputError as error:
         return "", str(error)
     except Exception as error:  # what opens URLs raises what it likes
-        return "", f"cannot read {source}: {os_reason(error)}"
+        return "", f"cannot read it: {os_reason(error)}"

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,8 +62,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="for settings LOW..HIGH (0)")
     parser.add_argument(
-        "--quality", type=percent, metavar="Q", help="JPEG and WebP quality, 1 to 100 (default: as the input, or 95)"
-    )
+        "--quality", type=percent, metavar="Q",
+        help="of JPEG and WebP, 1 to 100 (default: as the input, or 95), and of AVIF and HEIC (90)",
+    )  # fmt: skip
     add_mask_options(parser)
     add_head_options(parser)
     add_natural_options(parser)
@@ -220,8 +219,6 @@ def _dye_set(args: argparse.Namespace, recipe: Recipe) -> int:
         verify=args.verify,
         manifest=args.manifest,
     )
-    with suppress(ValueError):  # not in the main thread, where nobody sends signals
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # what ends jobs on clusters is as good as Ctrl-C
     progress = _progress(args)
     try:
         summary = dye_set(args.images, args.out, recipe, how, progress)
@@ -229,7 +226,7 @@ def _dye_set(args: argparse.Namespace, recipe: Recipe) -> int:
         done = progress.done
         raise KeyboardInterrupt(f"{done} done; the same command again does the rest") from None
     _report(summary, args, how)
-    return 1 if summary.failed or summary.unrecorded else 0
+    return 1 if summary.failed or summary.unrecorded or summary.stopped else 0
 
 
 def _progress(args: argparse.Namespace) -> Progress:
@@ -254,6 +251,8 @@ def _report(summary: Summary, args: argparse.Namespace, how: How) -> None:
         parts += [f"{summary.earlier:,} done earlier"] * bool(summary.earlier)
         parts += [f"{summary.left:,} to do"] * bool(summary.left)
         print("; ".join(parts[1 if how.dry_run else 0 :]) or "nothing to do")
+    if summary.stopped:
+        complain("error", f"stopped: {summary.stopped}")
     if summary.unrecorded:
         complain("error", f"the manifest could not take {summary.unrecorded:,} results, for want of space on the disk")
     if summary.failed:

@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ohlora_fast.cli.console import complain
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.globs import matches
 from ohlora_fast.media.images import FORMATS
 
 
@@ -106,22 +108,24 @@ def _found(inputs: Sequence[str], out: str, recursive: bool) -> tuple[list[Path]
     """Files and folders that came, and each picture of them once, with its path below the output folder."""
     if not all((out, *inputs)):
         raise InputError("an empty name came as IMAGE or --out")
-    arguments = [path for text in inputs for path in _expanded(text)]
-    found = [pair for path in arguments for pair in _pictures(path, recursive, Path(out))]
+    arguments = [pair for text in inputs for pair in _expanded(text)]
+    found = [
+        (source, place / below) for path, place in arguments for source, below in _pictures(path, recursive, Path(out))
+    ]
     pictures = {os.path.abspath(source): (source, below) for source, below in found}
     if not pictures:
         raise InputError(f"no pictures in {', '.join(inputs)}; looked for {', '.join(FORMATS)}")
-    return arguments, list(pictures.values())
+    return [path for path, _ in arguments], list(pictures.values())
 
 
-def _expanded(text: str) -> list[Path]:
-    """A glob becomes its matches, unless a file has that very name; anything else stays, missing or not."""
+def _expanded(text: str) -> list[tuple[Path, Path]]:
+    """A glob becomes its matches, unless a file has that very name; anything else stays, missing or not.
+
+    With each the folder that its pictures have in the output folder: below the glob's part without signs.
+    """
     if os.path.lexists(text) or not glob.has_magic(text):
-        return [Path(text)]
-    matches = sorted(glob.glob(text, recursive=True))
-    if not matches:
-        raise InputError(f"nothing matches {text}")
-    return [Path(match) for match in matches]
+        return [(Path(text), Path())]
+    return [(Path(match), place) for match, place in matches(text)]
 
 
 def _pictures(path: Path, recursive: bool, out: Path) -> Iterator[tuple[Path, Path]]:
@@ -132,6 +136,9 @@ def _pictures(path: Path, recursive: bool, out: Path) -> Iterator[tuple[Path, Pa
         return
     made = os.path.realpath(out)
     for parent, folders, files in os.walk(path, onerror=_refuse_folder):
+        for name in folders if recursive else ():
+            if os.path.islink(os.path.join(parent, name)) and not name.startswith("."):
+                complain("note", f"{os.path.join(parent, name)}: it is a link to a folder, which is not followed")
         inside = os.path.realpath(parent) == made and os.path.realpath(path) != made
         folders[:] = sorted(name for name in folders if not name.startswith(".")) if recursive else []
         if inside:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sqlite3
 import warnings
 from contextlib import closing, suppress
@@ -14,7 +15,7 @@ from PIL import Image
 
 from ohlora_fast import HairStylist
 from ohlora_fast.batch import Recipe, dye_set
-from ohlora_fast.batch.dyer import Dyer, collecting_warnings
+from ohlora_fast.batch.dyer import Dyer, collecting_warnings, store
 from ohlora_fast.batch.outbox import LocalOutbox, open_outbox
 from ohlora_fast.batch.run import How
 from ohlora_fast.batch.task import Task
@@ -92,9 +93,9 @@ def test_warnings_become_notes_of_their_own_photo(tmp_path: Path, portrait_pixel
 
 def test_failures_are_results(tmp_path: Path) -> None:
     dyer, outbox = Dyer(Recipe()), open_outbox(str(tmp_path))
-    result = dyer.photo(Task(str(tmp_path / "gone.jpg"), "photo", "gone.jpg", ("gone.jpg",), SETTINGS), outbox)
+    result = store(dyer.photo(Task(str(tmp_path / "gone.jpg"), "photo", "gone.jpg", ("gone.jpg",), SETTINGS)), outbox)
     assert result.error == "cannot read it: No such file or directory"
-    result = dyer.photo(Task(str(tmp_path), "photo", "x.jpg", ("x.jpg",), SETTINGS), outbox)
+    result = store(dyer.photo(Task(str(tmp_path), "photo", "x.jpg", ("x.jpg",), SETTINGS)), outbox)
     assert result.error == "cannot read it: Is a directory"
     assert list(tmp_path.iterdir()) == []
 
@@ -112,9 +113,14 @@ def test_what_is_not_written_whole_is_not_there(tmp_path: Path) -> None:
         path.write_bytes(b"new")
         raise ZeroDivisionError
     assert (tmp_path / "out" / "a" / "b.bin").read_bytes() == b"old"
-    (tmp_path / "out" / ".ohlora-fast" / "tmp" / "left").touch()
+    halves = tmp_path / "out" / ".ohlora-fast" / "tmp"
+    for name in ("run/left", "other/of-now", "old/left", "left-by-an-earlier-version"):
+        (halves / name).parent.mkdir(exist_ok=True)
+        (halves / name).touch()
+    for name in ("old/left", "old", "left-by-an-earlier-version"):
+        os.utime(halves / name, (0, 0))
     outbox.clear()
-    assert not list((tmp_path / "out" / ".ohlora-fast").glob("tmp/*"))
+    assert [str(path.relative_to(halves)) for path in sorted(halves.rglob("*"))] == ["other", "other/of-now"]
 
 
 def test_from_url_to_url(tmp_path: Path, portrait: Path, portrait_pixels: np.ndarray) -> None:

@@ -127,7 +127,7 @@ def test_unreadable(folder: Path) -> None:
     with open(out / ".ohlora-fast" / "failed.csv", newline="") as file:
         why = {row["source"]: row["error"] for row in csv.DictReader(file)}
     assert why == {
-        str(folder / "locked"): f"cannot read {folder / 'locked'}: Permission denied",
+        str(folder / "locked"): "cannot read it: Permission denied",
         str(folder / "secret.png"): "cannot read it: Permission denied",
     }
 

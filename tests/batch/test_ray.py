@@ -220,7 +220,7 @@ def test_what_no_worker_can_do(tmp_path: Path, workers: int, gpus: float, device
     ],
 )
 def test_a_node_with_another_student(tmp_path: Path, digest: str, version: str, message: str) -> None:
-    worker = _Worker(str(tmp_path), RECIPE, 0.0, ".", digest, version)
+    worker = _Worker(str(tmp_path), "run", RECIPE, 0.0, ".", digest, version)
     (packed,) = worker({"object": []})["object"]
     problem = pickle.loads(packed.as_py())
     assert isinstance(problem, InputError)

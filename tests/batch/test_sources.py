@@ -35,7 +35,8 @@ def test_folders(tree: Path) -> None:
 
 def test_files_and_globs(tree: Path) -> None:
     assert below(tree / "notes.md", tree / "gone.jpg", tree / "s.tar") == ["notes.md", "gone.jpg", "s.tar"]
-    assert below(tree / "*.jpg", tree / "**" / "c.*") == ["b.jpg", "c.webp"]
+    assert below(tree / "*.jpg", tree / "**" / "c.*") == ["b.jpg", "deep/c.webp"]
+    assert below(tree / "d*") == ["deep/c.webp"]
     (tree / "x[1].jpg").touch()
     assert below(tree / "x[1].jpg") == ["x[1].jpg"]
     with pytest.raises(InputError, match=r"nothing matches .*\*\.gif"):
@@ -62,7 +63,7 @@ def test_a_list_in_bytes_that_are_no_utf8(tree: Path) -> None:
 def test_tables(tree: Path) -> None:
     (tree / "t.csv").write_text('\ufeffpath,color,note,ombre_height\nb.jpg,0.25,x,\n"deep/c.webp",,y,1\n')
     found = list(find([str(tree / "t.csv")], False, "out"))
-    assert found[0] == Found(str(tree / "b.jpg"), "b.jpg", (0.25, None, None))
+    assert found[0] == Found(str(tree / "b.jpg"), "b.jpg", (0.25, None, None), listed=True)
     assert found[1].settings == (None, 1.0, None)
     settings = [entry.task.settings for entry in entries(iter(found), Recipe(color=0.9, ombre_grad_height=0.1))]
     assert settings == [(0.25, 0.6, 0.1), (0.9, 1.0, 0.1)]
@@ -105,12 +106,13 @@ def test_urls() -> None:
         assert below("memory://set") == ["a.jpg"]
         assert below("memory://set", recursive=True, out="memory://set/out") == ["a.jpg", "deep/b.png"]
         assert below("memory://set/*.jpg") == ["a.jpg"]
+        assert below("memory://set/d*/*.png") == ["deep/b.png"]
         (found,) = find(["memory://set/deep/b.png"], False, "out")
         assert found == Found("memory://set/deep/b.png", "b.png")
         with pytest.raises(InputError, match="nothing matches memory://set/q"):
             below("memory://set/q*")
         (entry,) = entries(find(["memory://set/gone.jpg"], False, "out"), Recipe())
-        assert entry.error == "cannot read memory://set/gone.jpg: No such file or directory"
+        assert entry.error == "cannot read it: No such file or directory"
     finally:
         fs.rm("/set", recursive=True)
 

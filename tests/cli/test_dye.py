@@ -192,17 +192,23 @@ def test_the_same_command_again_does_the_rest(folder: Path, capsys: pytest.Captu
     assert capsys.readouterr().out.splitlines()[-1].endswith("; 2 done earlier")
 
 
-def test_two_pictures_for_one_name(tmp_path: Path, portrait_pixels: np.ndarray) -> None:
+def test_pictures_of_one_name_in_several_folders(
+    tmp_path: Path, portrait_pixels: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
     sources = [tmp_path / folder / "x.png" for folder in ("b", "c", "d")]
     for level, source in enumerate(sources):
         source.parent.mkdir()
         Image.fromarray(portrait_pixels // (level + 1)).save(source)
     out = tmp_path / "out"
     assert dye(*sources, "-o", out) == 1
-    assert names(out) == ["x.png", "x.png.png"]
-    failed = (out / ".ohlora-fast" / "failed.csv").read_text().splitlines()[1]
-    assert failed.startswith(f"{sources[2]},")
-    assert f"is made of {sources[0]} already" in failed
+    error = capsys.readouterr().err
+    assert error.startswith(f"ohlora-fast: error: {sources[1]}: x.png would be made of it, and is made of {sources[0]}")
+    assert "(1 more like it); give the folder above them with --recursive" in error
+    assert error.count("\n") == 1
+    assert names(out) == []
+    assert dye(tmp_path / "[bcd]" / "*.png", "-o", out) == 0
+    assert names(out) == ["b/x.png", "c/x.png", "d/x.png"]
+    assert len({(out / name).read_bytes() for name in names(out)}) == 3
 
 
 def test_settings_drawn_for_each_picture(tmp_path: Path, portrait_pixels: np.ndarray) -> None:
@@ -230,6 +236,7 @@ def test_lines_of_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert dye(folder, "-o", folder.parent / "out", "--json") == 1
     captured = capsys.readouterr()
     events = [json.loads(line) for line in captured.out.splitlines()]
+    events = [event for event in events if event["event"] != "progress"]
     assert [event["event"] for event in events] == ["begin", "failed", "failed", "end"]
     assert events[0]["total"] == 3
     assert (events[-1]["done"], events[-1]["failed"]) == (1, 2)
@@ -324,3 +331,41 @@ def test_refining_one_picture_and_a_set(portrait: Path, portrait_pixels: np.ndar
     for options, pixels in (((), HairStylist().dye(portrait_pixels)), (("--refine",), wanted)):
         assert dye(portrait, "-o", f"{folder}/", "--format", "png", "--threads", 1, *options) == 0
         np.testing.assert_array_equal(read_photo(folder / "portrait.png").pixels, pixels)
+
+
+@pytest.mark.parametrize("how", ["--quiet", "--json"])
+def test_every_failure_is_named(folder: Path, how: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pa.table({"id": [1, 2]}), folder / "none.parquet")
+    inputs = ("missing.jpg", "a.png", "c.jpg", "none.parquet", "lost.tar")
+    for _ in range(2):  # a failure that counts is named again
+        assert dye(*(folder / name for name in inputs), "-o", folder.parent / "out", how) == 1
+        captured = capsys.readouterr()
+        if how == "--json":
+            events = [json.loads(line) for line in captured.out.splitlines()]
+            named = {event["source"]: event["error"] for event in events if event["event"] == "failed"}
+        else:
+            lines = [line.removeprefix("ohlora-fast: error: ") for line in captured.err.splitlines()[:-1]]
+            named = {line.partition(": ")[0]: line.partition(": ")[2] for line in lines}
+        assert set(named) == {str(folder / name) for name in inputs if name != "a.png"}
+        assert named[str(folder / "missing.jpg")] == "cannot read it: No such file or directory"
+        assert "which column holds pictures? It has id (int64)" in named[str(folder / "none.parquet")]
+
+
+def test_what_is_left_out_is_said(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "linked").symlink_to("deep", target_is_directory=True)
+    table = folder / "t.csv"
+    table.write_text("path,color\na.png,0.3\ndeep/d.jpg,0.3\na.png,0.9\ndeep/d.jpg,0.3\n")
+    dye(folder, "-o", folder.parent / "one", "--recursive")
+    assert f"note: {folder / 'linked'}: it is a link to a folder, which is not followed\n" in capsys.readouterr().err
+    assert dye(table, "-o", folder.parent / "two") == 0
+    error = capsys.readouterr().err
+    assert f"{folder / 'a.png'}: it is named twice, with different settings; the first ones count\n" in error
+    assert f"{folder / 'deep/d.jpg'}: it is named twice\n" in error
+    dye(table, "-o", folder.parent / "two", "--json")
+    notes = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [note["source"] for note in notes if note["event"] == "note"] == [
+        str(folder / name) for name in ("a.png", "deep/d.jpg")
+    ]

@@ -110,6 +110,13 @@ def test_globs() -> None:
     touch("in/a1.png", "in/a2.png", "in/b.png", "in/sub/a3.png")
     assert planned("in/a*.png", out="o") == [("in/a1.png", "o/a1.png"), ("in/a2.png", "o/a2.png")]
     assert len(planned("in/**/*.png", out="o")) == 4
+    touch("c1/a.png", "c2/a.png", "c2/deep/a.png")
+    assert planned("c?/*.png", out="o") == [("c1/a.png", "o/c1/a.png"), ("c2/a.png", "o/c2/a.png")]
+    assert planned("c?", out="o", recursive=True)[1:] == [
+        ("c2/a.png", "o/c2/a.png"),
+        ("c2/deep/a.png", "o/c2/deep/a.png"),
+    ]
+    assert planned("../*/c1/*.png", out="o")[0][1].endswith("/c1/a.png")
     with pytest.raises(InputError, match=r"nothing matches in/x\*\.png"):
         planned("in/x*.png", out="o")
 
@@ -126,7 +133,7 @@ def test_a_missing_file_is_left_to_the_run() -> None:
 
 
 @pytest.mark.usefixtures("here")
-@pytest.mark.parametrize("inputs", [("a/x.jpg", "b/x.jpg"), ("a", "b"), ("?/x.jpg",), ("a/x.jpg", "a/X.jpg")])
+@pytest.mark.parametrize("inputs", [("a/x.jpg", "b/x.jpg"), ("a", "b"), ("a/x.jpg", "a/X.jpg")])
 def test_two_pictures_for_one_output(inputs: tuple[str, ...]) -> None:
     touch("a/x.jpg", "b/x.jpg")
     match = rf"x\.jpg and .* would both become o{re.escape(os.sep)}.*\.jpg; give each a run and an --out of its own$"

@@ -20,6 +20,7 @@ class Sample:
         data: the photo's file.
         rest: what the container's writer needs to write the sample again.
         error: why it cannot be taken up.
+        notes: what is to be said about it otherwise.
 
     Example:
         >>> Sample("README", None).has_photo, Sample("a.jpg", None, error="it is a link").has_photo
@@ -30,6 +31,7 @@ class Sample:
     data: bytes | None
     rest: Any = None
     error: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def has_photo(self) -> bool:

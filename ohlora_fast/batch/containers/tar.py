@@ -13,7 +13,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -47,13 +47,18 @@ class Files:
     bad: tuple[str, str] | None = None
 
     @property
-    def photo(self) -> int | None:
-        """Which of the files is the photo."""
-        pictures = [
+    def pictures(self) -> list[int]:
+        """Which of the files are pictures."""
+        return [
             number
             for number, (info, _) in enumerate(self.files)
             if self.key is not None and PurePosixPath(info.name).suffix.lower() in FORMATS
         ]
+
+    @property
+    def photo(self) -> int | None:
+        """Which of the files is the photo."""
+        pictures = self.pictures
         plain = [number for number in pictures if self.files[number][0].name.count(".", len(self.key or "")) == 1]
         return next(iter(plain + pictures), None)
 
@@ -100,7 +105,7 @@ class TarContainer:
         for files, offset in self._grouped():
             sample = self._sample(files)
             if files.key in seen:
-                sample = Sample(f"{sample.name} (at byte {offset})", sample.data, sample.rest, sample.error)
+                sample = replace(sample, name=f"{sample.name} (at byte {offset})")
             elif files.key is not None:
                 seen.add(files.key)
             yield sample
@@ -117,7 +122,9 @@ class TarContainer:
         if twice or taken:
             error = f"it has {(twice or taken)[0]!r} {'twice' if twice else 'already'}"
             return Sample(photo, None, error=error)
-        return Sample(photo, files.files[files.photo][1], files)
+        more = [files.files[number][0].name for number in files.pictures if number != files.photo]
+        notes = tuple(f"{name} is another picture of the sample; it stays as it is" for name in more)
+        return Sample(photo, files.files[files.photo][1], files, notes=notes)
 
     def _grouped(self) -> Iterator[tuple[Files, int]]:
         """Yield the files of each sample, and where they begin."""

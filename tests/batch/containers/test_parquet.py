@@ -15,7 +15,7 @@ from PIL import Image
 from ohlora_fast.batch import Recipe, dye_set
 from ohlora_fast.batch.containers import images_in, is_table_of_paths
 from ohlora_fast.batch.dyer import Dyer
-from ohlora_fast.batch.execute import execute
+from ohlora_fast.batch.execute import execute, one_by_one
 from ohlora_fast.batch.outbox import open_outbox
 from ohlora_fast.batch.run import How, Summary
 from ohlora_fast.batch.task import Task
@@ -235,7 +235,7 @@ def test_a_run_that_breaks_off_leaves_no_half_table(
 ) -> None:
     pq.write_table(table, tmp_path / "a.parquet", row_group_size=1)
     task = Task(str(tmp_path / "a.parquet"), "parquet", "a.parquet", ("a.parquet",), (0.5, 0.6, 0.5))
-    results = execute([task], Dyer(Recipe()), open_outbox(str(tmp_path / "out")), map)
+    results = execute([task], Dyer(Recipe()), open_outbox(str(tmp_path / "out")), one_by_one)
     assert [next(results).member for _ in range(3)] == ["row 0", "row 1", "row 2"]
     assert len(files_in(tmp_path / "out")) == 1
     results.close()  # type: ignore[attr-defined]

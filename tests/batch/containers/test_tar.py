@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import sqlite3
 import tarfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from PIL import Image
 from ohlora_fast.batch import Recipe, dye_set
 from ohlora_fast.batch.containers import Sample, open_container, tar
 from ohlora_fast.batch.dyer import Dyer
-from ohlora_fast.batch.execute import execute
+from ohlora_fast.batch.execute import execute, one_by_one
 from ohlora_fast.batch.outbox import open_outbox
 from ohlora_fast.batch.run import How, Summary
 from ohlora_fast.batch.task import Task
@@ -185,6 +187,17 @@ def test_names_of_a_sample_stay_apart(photos: list[bytes]) -> None:
     assert samples(masked, Recipe(suffix=".png"))[0].error == "it has 'a.png' already"
 
 
+def test_a_second_picture_is_said(shard: Files, photos: list[bytes], tmp_path: Path) -> None:
+    (tmp_path / "0.tar").write_bytes(pack([*shard, ("0005.left.jpg", photos[0]), ("0005.right.jpg", photos[1])]))
+    summary = dye_set([tmp_path / "0.tar"], tmp_path / "out")
+    assert (summary.done, summary.failed) == (4, 0)
+    with closing(sqlite3.connect(tmp_path / "out" / ".ohlora-fast" / "manifest.sqlite")) as manifest:
+        notes = dict(manifest.execute("SELECT member, notes FROM members WHERE notes LIKE '%another%'").fetchall())
+    assert notes["0004.png"].startswith("0004.mask.png is another picture of the sample; it stays as it is")
+    assert notes["0005.left.jpg"].startswith("0005.right.jpg is another picture of the sample; it stays as it is")
+    assert len(notes) == 2
+
+
 def test_members_have_names_of_their_own(photos: list[bytes]) -> None:
     names = [sample.name for sample in samples(pack([(name, photos[0]) for name in ("a.jpg", "b.jpg", "a.jpg")]))]
     assert names[:2] == ["a.jpg", "b.jpg"]
@@ -271,7 +284,7 @@ def test_a_run_that_breaks_off_leaves_no_half_shard(
 ) -> None:
     (tmp_path / "a.tar").write_bytes(pack(shard))
     task = Task(str(tmp_path / "a.tar"), "tar", "a.tar", ("a.tar",), (0.5, 0.6, 0.5))
-    results = execute([task], Dyer(Recipe()), open_outbox(str(tmp_path / "out")), map)
+    results = execute([task], Dyer(Recipe()), open_outbox(str(tmp_path / "out")), one_by_one)
     assert next(results).member == "deep/0001.jpg"
     assert len(files_in(tmp_path / "out")) == 1  # the half one, under a name of its own
     results.close()  # type: ignore[attr-defined]
