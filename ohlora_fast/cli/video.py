@@ -46,7 +46,9 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )  # fmt: skip
     parser.add_argument("--overwrite", action="store_true", help="replace OUT if it exists (never IN)")
     coding = parser.add_argument_group("encoding")
-    coding.add_argument("--codec", help="an encoder of FFmpeg's (libx264; in .webm libvpx-vp9)")
+    coding.add_argument(
+        "--codec", help="an encoder of FFmpeg's (libx264; in .webm libvpx-vp9, of more than 8 bits libsvtav1)"
+    )
     coding.add_argument("--preset", help="its speed, in its own words (veryfast)")
     coding.add_argument("--crf", type=quality, default=20, metavar="Q", help="0 to 63, smaller is better (20)")
     add_head_options(parser)

@@ -11,6 +11,9 @@ from ohlora_fast.errors import InputError
 
 __all__ = ["Encoding", "Look", "encoder_format", "even", "is_picture", "pyav", "subsampling"]
 
+WEBM = ("libvpx-vp9", "libsvtav1")
+"""Encoders whose video WebM holds; players know the first one longer."""
+
 PRESETS = {"libx264": "veryfast", "libx265": "veryfast", "libsvtav1": "8"}
 
 
@@ -19,8 +22,8 @@ class Encoding:
     """How frames are compressed.
 
     Args:
-        codec: an encoder that PyAV has, such as "libx264", "libx265", "libsvtav1"; None for libx264, or libvpx-vp9
-            in WebM.
+        codec: an encoder that PyAV has, such as "libx264", "libx265", "libsvtav1"; None for libx264, or, in WebM,
+            libvpx-vp9; there libsvtav1 for more than 8 bits, if PyAV's libvpx-vp9 takes no more.
         preset: the encoder's speed, in its own words; None for a quick one, "veryfast" of libx264.
         crf: constant quality, 0 to 63: smaller is better and larger; 18 to 20 of libx264 can hardly be told from
             the original.
@@ -44,16 +47,22 @@ class Encoding:
         if self.threads is not None and self.threads < 1:
             raise InputError(f"threads: got {self.threads!r}, allowed is a whole number from 1, or None")
 
-    def codec_for(self, path: Path) -> str:
-        """The encoder's name."""
-        return self.codec or ("libvpx-vp9" if path.suffix.lower() == ".webm" else "libx264")
+    def codec_for(self, path: Path, pixel_format: str = "yuv420p") -> str:
+        """The encoder's name, for a file and the frames' pixel format."""
+        if self.codec is not None:
+            return self.codec
+        if path.suffix.lower() != ".webm":
+            return "libx264"
+        deep = bits_of(pixel_format) > 8
+        return next((codec for codec in WEBM if deep and "yuv420p10le" in (formats_of(codec) or ())), WEBM[0])
 
     def options_for(self, codec: str) -> dict[str, str]:
         """What the encoder is told."""
         if codec == "libvpx-vp9":
             return {"crf": f"{self.crf:g}", "deadline": "realtime", "cpu-used": self.preset or "6", "row-mt": "1"}
         preset = self.preset or PRESETS.get(codec)
-        return {"crf": f"{self.crf:g}"} | ({"preset": preset} if preset else {})
+        quiet = {"x265-params": "log-level=error"} if codec == "libx265" else {}
+        return {"crf": f"{self.crf:g}"} | ({"preset": preset} if preset else {}) | quiet
 
 
 @dataclass(frozen=True)
@@ -101,16 +110,10 @@ def encoder_format(codec: str, wanted: str) -> str:
     >>> encoder_format("libx264", "yuv420p10le"), encoder_format("libx264", "rgb24")
     ('yuv420p10le', 'yuv420p')
     """
-    av = pyav()
-    try:
-        found = av.Codec(codec, "w")
-    except (av.error.FFmpegError, ValueError):
-        found = None
-    if found is None or found.type != "video":
+    known = formats_of(codec)
+    if known is None:
         raise InputError(f"codec: got {codec!r}, allowed is an encoder of video that PyAV has, such as libx264")
-    known = {form.name for form in found.video_formats or ()}
-    components = av.VideoFormat(wanted).components
-    bits = max(component.bits for component in components)
+    bits = bits_of(wanted)
     chroma = subsampling(wanted) or "420"
     depths = ["10le", ""] if bits > 8 else ["", "10le"]
     if bits > 10:
@@ -120,6 +123,25 @@ def encoder_format(codec: str, wanted: str) -> str:
             if f"yuv{kind}p{depth}" in known:
                 return f"yuv{kind}p{depth}"
     raise InputError(f"codec: {codec!r} takes no planar YUV; allowed are encoders that do, such as libx264")
+
+
+def formats_of(codec: str) -> set[str] | None:
+    """The pixel formats that an encoder takes; None if PyAV has no such encoder of video."""
+    av = pyav()
+    try:
+        found = av.Codec(codec, "w")
+    except (av.error.FFmpegError, ValueError):
+        return None
+    return {form.name for form in found.video_formats or ()} if found.type == "video" else None
+
+
+def bits_of(pixel_format: str) -> int:
+    """Bits of a component.
+
+    >>> bits_of("yuv420p10le"), bits_of("rgb24")
+    (10, 8)
+    """
+    return max(component.bits for component in pyav().VideoFormat(pixel_format).components)
 
 
 def subsampling(pixel_format: str) -> str | None:

@@ -67,7 +67,7 @@ class Upright:
             to[:] = (plane.T if swap else plane)[::down, ::right][: to.shape[0], : to.shape[1]]
         if turned != wanted:
             made = self._reformatted(made, wanted)
-        made.pts, made.time_base = frame.pts, frame.time_base
+        made.pts, made.time_base, made.duration = frame.pts, frame.time_base, frame.duration
         made.color_range, made.colorspace = self.look.color_range, self.look.colorspace
         made.color_primaries, made.color_trc = self.look.color_primaries, self.look.color_trc
         return made
@@ -107,6 +107,15 @@ def turn_of(frame: VideoFrame) -> int:
         return 1
     a, b, _, c, d = np.sign(np.frombuffer(matrix, "<i4")[:5]).tolist()
     return TURN_OF_MATRIX.get((a, b, c, d), 1)
+
+
+def is_transparent(frame: VideoFrame) -> bool:
+    """Tell whether a frame has pixels that are not opaque."""
+    form = frame.format
+    if not form.has_palette and not any(component.is_alpha for component in form.components):
+        return False
+    pixels: Any = frame.reformat(format="rgba", threads=1).to_ndarray()
+    return bool((pixels[..., 3] < 255).any())
 
 
 def planes_of(frame: VideoFrame) -> list[np.ndarray[Any, Any]]:

@@ -29,6 +29,12 @@ __all__ = ["CONTAINERS", "Encoding", "Look", "VideoWriter"]
 CONTAINERS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm", ".ts": "mpegts"}
 """Suffix → container, as libav calls it."""
 
+TS_CODECS = {
+    "mp2", "mp3", "aac", "aac_latm", "ac3", "eac3", "dts", "truehd", "opus", "s302m",
+    "dvb_subtitle", "dvb_teletext", "hdmv_pgs_subtitle", "timed_id3", "scte_35", "klv",
+}  # fmt: skip
+"""Of streams beside the film, what a .ts file has a mark for; libav writes others, but nobody can read them."""
+
 LARGEST_TIMESCALE = 2**31 - 1
 """Of an MP4 track."""
 
@@ -51,6 +57,10 @@ class VideoWriter:
     Attributes:
         pixel_format: what the encoder takes, and `write_frame` is best given.
         height, width: of the file's frames.
+        codec: the encoder's name.
+        refused: how many packets so far could not be copied.
+        end: when the last frame's time is over, in units of the time base; None for the duration that the frame has, or
+            else that of one at `fps`.
 
     Raises:
         InputError: PyAV is not installed, an argument is none of these, or the file cannot be written.
@@ -85,13 +95,19 @@ class VideoWriter:
         self.encoding = encoding
         self.look = look
         self.time_base = time_base or 1 / self.fps
-        self.pixel_format = encoder_format(encoding.codec_for(self.path), look.pixel_format)
+        self.codec = encoding.codec_for(self.path, look.pixel_format)
+        self.pixel_format = encoder_format(self.codec, look.pixel_format)
         self.height, self.width = even(size, self.pixel_format)
-        self.count = 0
+        self.count = self.refused = 0
+        self.end: int | None = None
+        self._waiting: Any = None  # for the frame after it, which says how long it is shown
+        self._durations: dict[int, int] = {}
+        self._begin: Any = None  # pts and dts of the first packet
         self._stack = ExitStack()
         self._container: Any = None
         self._stream: Any = None
         self._copies: dict[int, Any] = {}
+        self._heard: set[int] = set()
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
@@ -112,7 +128,7 @@ class VideoWriter:
         with self._stack, self._named():
             if not self.count:
                 raise InputError(f"cannot write {self.path}: there are no frames")
-            self._container.mux(self._stream.encode())
+            self._finish()
             self._container.close()
 
     def _close(self) -> None:
@@ -139,11 +155,52 @@ class VideoWriter:
         self.write_frame(frame)
 
     def write_frame(self, frame: VideoFrame) -> None:
-        """Write a frame of PyAV's, of the writer's size and pixel format, at its own time."""
-        frame.pict_type = 0  # else a key frame of the source would be forced to be one here
+        """Write a frame of PyAV's, of the writer's size and pixel format, at its own time. It is encoded when the next
+        one comes, and so may not be changed until then."""
+        made: Any = frame
+        made.pict_type = 0  # else a key frame of the source would be forced to be one here
+        if made.time_base != self.time_base:
+            ticks = made.time_base / self.time_base
+            made.pts, made.duration = round(made.pts * ticks), round(made.duration * ticks)
+            made.time_base = self.time_base
         self.count += 1
-        with self._named():
-            self._container.mux(self._stream.encode(frame))
+        before, self._waiting = self._waiting, made
+        if before is not None:
+            with self._named():
+                self._mux(self._encoded(before, made.pts))
+
+    def _encoded(self, frame: Any, end: int) -> list[Any]:
+        """What the encoder gives out when it gets a frame, which is shown until `end`."""
+        self._durations[frame.pts] = end - frame.pts
+        return self._timed(self._stream.encode(frame))
+
+    def _timed(self, packets: list[Any]) -> list[Any]:
+        for packet in packets:  # not every encoder hands durations on
+            packet.duration = self._durations.pop(packet.pts, packet.duration)
+        return packets
+
+    def _mux(self, packets: list[Any]) -> None:
+        if packets and self._begin is None:
+            self._begin = packets[0].pts, packets[0].dts
+        for packet in packets:
+            self._mux_one(packet)
+
+    def _mux_one(self, packet: Any) -> None:
+        """Hand a packet over. The container may then refuse one that came before, as it sorts them by time."""
+        try:
+            self._container.mux(packet)
+        except (self.av.error.InvalidDataError, self.av.error.ArgumentError):
+            self.refused += 1
+
+    def _finish(self) -> None:
+        """Write the last frame, and what the encoder still holds."""
+        last, usual = self._waiting, max(round(1 / self.fps / self.time_base), 1)
+        end = last.pts + (last.duration or usual) if self.end is None else max(self.end, last.pts + 1)
+        packets = self._encoded(last, end) + self._timed(self._stream.encode())
+        if packets and self._format in ("mp4", "mov"):  # there packets are to fill the film's time in the order of dts
+            first, latest = self._begin or (packets[0].pts, packets[0].dts), packets[-1]
+            latest.duration = max(end - first[0] - (latest.dts - first[1]), latest.duration)
+        self._mux(packets)
 
     def add_copy(self, stream: Stream) -> bool:
         """Announce a stream whose packets are copied as they are, and tell whether such a file takes it.
@@ -151,6 +208,9 @@ class VideoWriter:
         Comes before the first frame.
         """
         if is_picture(stream) and self._format != "mp4":  # others would make a second film of it
+            return False
+        context = stream.codec_context
+        if self._format == "mpegts" and context and context.codec.canonical_name not in TS_CODECS:
             return False
         errors = (self.av.error.FFmpegError, ValueError, NotImplementedError)
         try:
@@ -163,12 +223,19 @@ class VideoWriter:
         return True
 
     def copy(self, packet: Any) -> None:
-        """Copy a packet, if `add_copy` announced its stream."""
+        """Copy a packet, if `add_copy` announced its stream. One that the container refuses, as some damaged ones, is
+        left out."""
         stream = self._copies.get(packet.stream.index)
-        if stream is not None:
-            packet.stream = stream
-            with self._named():
-                self._container.mux(packet)
+        if stream is None:
+            return
+        if stream.index not in self._heard:
+            if _is_headless(packet):  # containers look at the first packet alone for what kind of AAC it is
+                self.refused += 1
+                return
+            self._heard.add(stream.index)
+        packet.stream = stream
+        with self._named():
+            self._mux_one(packet)
 
     def describe(self, metadata: dict[str, str], chapters: list[Any], film: Stream) -> None:
         """Set the file's titles, its chapters, and the language of the film. Comes before the first frame."""
@@ -178,6 +245,11 @@ class VideoWriter:
             {name: film.metadata[name] for name in {"language", "title"} & film.metadata.keys()}
         )
         self._stream.disposition = film.disposition
+
+    @property
+    def keeps_end(self) -> bool:
+        """Whether the file tells when the last frame's time is over."""
+        return self._format != "mpegts"
 
     @property
     def _format(self) -> str:
@@ -198,8 +270,9 @@ class VideoWriter:
         )
 
     def _add_stream(self) -> Any:
-        encoding, look = self.encoding, self.look
-        codec = encoding.codec_for(self.path)
+        encoding, look, codec = self.encoding, self.look, self.codec
+        if codec == "libsvtav1":
+            os.environ.setdefault("SVT_LOG", "1")  # errors alone; it would tell its settings
         try:
             stream = self._container.add_stream(codec, self.fps, options=encoding.options_for(codec))
         except ValueError:
@@ -230,3 +303,12 @@ def _add_copy(container: Any, stream: Stream) -> Any:
     copy.metadata.update(stream.metadata)
     copy.disposition = stream.disposition
     return copy
+
+
+def _is_headless(packet: Any) -> bool:
+    """Whether a packet of AAC lacks the header that each has in a stream which has none for all."""
+    context = packet.stream.codec_context
+    if context is None or context.codec.canonical_name != "aac" or context.extradata:
+        return False
+    start = bytes(packet)[:2]
+    return len(start) < 2 or start[0] != 0xFF or start[1] & 0xF0 != 0xF0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from ohlora_fast.stylist import HairStylist
 from ohlora_fast.video.ahead import ahead
 from ohlora_fast.video.dyer import Found, FrameDyer
 from ohlora_fast.video.keyframes import Keyframes
+from ohlora_fast.video.losses import carried_over, converted, lost
 from ohlora_fast.video.settings import of_heads
 from ohlora_fast.video.smoothing import DEFAULT
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 Settings: TypeAlias = "Ombre | Keyframes"
 Method: TypeAlias = "str | NaturalDye"
-
-OF_THE_FILE = ("major_brand", "minor_version", "compatible_brands", "encoder", "rotate")
-"""Metadata that say how a file was made."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +61,10 @@ def dye_video(
 ) -> Dyed:
     """Dye the hair in a video, each head's in its own rows.
 
-    Frames keep their times, bits (8 or 10) and colour tags; pixels without hair are what they were before the new
-    encoding. Sound is copied as it is, subtitles and the like where the new file takes them. A video that players turn
-    is turned. `out` appears whole or not at all. Where nobody is, nothing is dyed.
+    Frames keep their times, that for which the last one is shown too, their bits (8 or 10) and colour tags; pixels
+    without hair are what they were before the new encoding. Sound is copied as it is, subtitles and the like where the
+    new file takes them. A video that players turn is turned. Frames that cannot be decoded are left out. `out` appears
+    whole or not at all. Where nobody is, nothing is dyed.
 
     Heads have numbers, from 0 on: from left to right in the first frame; who comes later has the next one. A head that
     turns away or is hidden for less than a second keeps its number. After a cut, numbers begin anew, unless all heads
@@ -87,7 +86,7 @@ def dye_video(
         heads: whose hair is dyed: "auto", that of all; "whole", what the student sees in the whole frame; or numbers.
 
     Raises:
-        InputError: PyAV is not installed, an argument is none of these, `source` cannot be read or is damaged, or
+        InputError: PyAV is not installed, an argument is none of these, `source` cannot be read or breaks off, or
             `out` cannot be written.
 
     >>> import tempfile
@@ -108,11 +107,12 @@ def dye_video(
     with ExitStack() as stack:
         reader = stack.enter_context(VideoReader(source, encoding.threads))
         first: Any = reader.first
-        form = upright(first, encoder_format(encoding.codec_for(out), first.format.name), reader.aspect)
+        codec = encoding.codec_for(out, first.format.name)
+        form = upright(first, encoder_format(codec, first.format.name), reader.aspect)
         writer = stack.enter_context(
             VideoWriter(out, reader.fps, form.size, encoding, overwrite, form.look, reader.time_base)
         )
-        notes = tuple(_carry_over(reader, writer))
+        notes = (*carried_over(reader, writer), *converted(reader, writer))
 
         def find(item: Any) -> Found | Any:
             return dyer.find(form.copy(item)) if isinstance(item, type(first)) else item
@@ -133,8 +133,8 @@ def dye_video(
             writer.write_frame(item)
             if progress is not None:
                 progress(writer.count, reader.count)
-        if reader.damaged:
-            notes += (f"{reader.damaged} of its frames are damaged, and partly what the decoder made of them",)
+        writer.end = reader.end
+        notes += tuple(lost(reader, writer))
     notes += tuple(f"head {number + 1} is not in it" for number in dyer.missing)
     return Dyed(writer.count, dyer.bald, notes)
 
@@ -152,16 +152,3 @@ def _check_colors(settings: Settings, method: Method) -> None:
     stops = None if isinstance(method, str) else method.stops
     if stops is not None and isinstance(settings, Keyframes) and "color" in settings.tracks:
         raise InputError(f"keyframes: color came, but the dye is {stops!r}; allowed are the heights")
-
-
-def _carry_over(reader: VideoReader, writer: VideoWriter) -> Iterator[str]:
-    """Announce all but the film; yield what is left out."""
-    kept = {name: text for name, text in reader.container.metadata.items() if name not in OF_THE_FILE}
-    writer.describe(kept, reader.container.chapters(), reader.stream)
-    for stream in reader.others:
-        if writer.add_copy(stream):
-            continue
-        codec = stream.codec_context.codec.canonical_name if stream.codec_context else "unknown"
-        if stream.type == "audio":
-            raise InputError(f"cannot write {writer.path}: {writer.path.suffix} files hold no {codec} sound; .mkv do")
-        yield f"the {stream.type} stream {stream.index} ({codec}) is left out: {writer.path.suffix} files hold none"

@@ -111,3 +111,18 @@ def test_frames_of_another_kind_are_refused(tmp_path: Path, pixels: np.ndarray) 
 def test_encodings_out_of_range_are_refused(options: dict[str, int]) -> None:
     with pytest.raises(InputError, match="allowed is"):
         Encoding(**options)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv", ".webm"])
+@pytest.mark.parametrize(("end", "seconds"), [(None, 1.65), (400_000, 4), (162_000, 1.62)])
+def test_the_last_frame_is_shown_until_the_end(tmp_path: Path, suffix: str, end: int | None, seconds: float) -> None:
+    """For the time of one frame if nothing is said. Frames are coded in another order than they are shown in."""
+    times = [0, 0.02, 0.1, 0.7, 1.6]
+    path = tmp_path / f"a{suffix}"
+    with VideoWriter(path, 20, (48, 64), time_base=Fraction(1, 100_000)) as writer:
+        for frame, time in zip(ramp(5), times, strict=True):
+            writer.write(frame, time)
+        writer.end = end
+    with av.open(path) as container:
+        assert container.duration / av.time_base == pytest.approx(seconds, abs=0.0015)
+        assert [frame.time for frame in container.decode(video=0)] == pytest.approx(times, abs=0.001)
