@@ -78,6 +78,7 @@ def _each(args: argparse.Namespace) -> int:
     from ohlora_fast.cli.jobs import run_jobs
     from ohlora_fast.cli.plan import plan_jobs, with_endings
     from ohlora_fast.media.animation import write_frames
+    from ohlora_fast.media.gamut import srgb_pixels
     from ohlora_fast.media.images import MAX_PIXELS, read_photo
 
     naming = with_endings(lambda out: (out,), f".{args.format}")
@@ -90,7 +91,7 @@ def _each(args: argparse.Namespace) -> int:
 
     def work(job: Job) -> Sequence[str]:
         photo = read_photo(job.source, args.max_pixels or MAX_PIXELS)
-        frames = _frames(stylist, prepared(photo.pixels, args.side), args)
+        frames = _frames(stylist, prepared(srgb_pixels(photo.pixels, photo.icc_profile), args.side), args)
         write_frames(job.outputs[0], frames, args.fps, args.once, args.dither, args.overwrite)
         return photo.notes
 
@@ -103,6 +104,7 @@ def _one_after_the_other(args: argparse.Namespace) -> int:
     from ohlora_fast.cli.console import complain
     from ohlora_fast.cli.plan import find_pictures
     from ohlora_fast.media.animation import check_animation
+    from ohlora_fast.media.gamut import srgb_pixels
     from ohlora_fast.media.images import MAX_PIXELS, read_photo
 
     if args.skip_existing and os.path.exists(args.out):
@@ -118,7 +120,7 @@ def _one_after_the_other(args: argparse.Namespace) -> int:
             photo = read_photo(source, args.max_pixels or MAX_PIXELS)
             for note in photo.notes:
                 complain("note", f"{source}: {note}")
-            pixels = prepared(photo.pixels, args.side, size)
+            pixels = prepared(srgb_pixels(photo.pixels, photo.icc_profile), args.side, size)
             size = pixels.shape[:2]
             if stylist is None:
                 yield pixels

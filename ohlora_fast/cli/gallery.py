@@ -58,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     from ohlora_fast.cli.jobs import run_jobs
     from ohlora_fast.cli.plan import plan_jobs, with_endings
     from ohlora_fast.media.files import written_whole
+    from ohlora_fast.media.gamut import srgb_pixels
     from ohlora_fast.media.images import MAX_PIXELS, read_photo, write_photo
 
     naming = with_endings(as_file, "_methods.jpg", "_looks.jpg")
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
     def work(job: Job) -> Sequence[str]:
         assert stylist is not None
         photo = read_photo(job.source, max_pixels=args.max_pixels or MAX_PIXELS)
-        before = shrunk(photo.pixels[..., :3], 4 * args.cell)
+        before = shrunk(srgb_pixels(photo.pixels, photo.icc_profile)[..., :3], 4 * args.cell)
         for path, sheet in zip(job.outputs, sheets(stylist, before, args), strict=True):
             write_photo(path, sheet, quality=88, overwrite=True)
         return photo.notes

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterable
 from itertools import chain
 from pathlib import Path
@@ -17,6 +16,7 @@ from ohlora_fast.media.encoding import pyav
 from ohlora_fast.media.files import check_target, written_whole
 from ohlora_fast.media.gif import delays, write_gif
 from ohlora_fast.media.images import write_photo
+from ohlora_fast.media.unfinished import unfinished
 from ohlora_fast.media.video import CONTAINERS, VideoWriter
 
 ANIMATIONS = (".gif", ".webp", *CONTAINERS)
@@ -121,13 +121,12 @@ def write_folder(path: str | os.PathLike[str], frames: Iterable[Pixels]) -> None
     folder = Path(os.path.abspath(path))
     beside = folder.parent / f".ohlora-{secrets.token_hex(6)}.tmp"
     try:
-        beside.mkdir()
-        for number, frame in enumerate(frames):
-            write_photo(beside / f"{number:06}.png", frame)
-        if not any(beside.iterdir()):
-            raise InputError("frames: none came; allowed are one and more")
-        os.replace(beside, folder)
+        with unfinished(beside):
+            beside.mkdir()
+            for number, frame in enumerate(frames):
+                write_photo(beside / f"{number:06}.png", frame)
+            if not any(beside.iterdir()):
+                raise InputError("frames: none came; allowed are one and more")
+            os.replace(beside, folder)
     except OSError as error:
         raise InputError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)

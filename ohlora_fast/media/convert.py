@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.tiff import samples_of
 
 Pixels = NDArray[np.uint8]
 
@@ -43,8 +44,10 @@ def to_pixels(image: Image.Image) -> tuple[Pixels, bytes | None, tuple[str, ...]
     """Return `(pixels, icc_profile, notes)`: uint8 (H, W, 3 or 4), the profile that still holds for them
     or None, and what was done that loses something.
 
-    - 16 bits a channel: the upper 8 are kept. 1 bit: black and white become 0 and 255.
+    - 16 bits a channel, or 12 of grey: the upper 8 are kept; of signed values, the upper 8 below the sign, and values
+      below 0, which is black, are an InputError. 1 bit: black and white become 0 and 255.
     - float: values in [0, 1] are scaled by 255; others are an InputError.
+    - grey whose 0 is white is inverted.
     - grey becomes RGB, grey with alpha RGBA; a palette or colour key with transparency gives RGBA.
     - CMYK, and grey with a grey profile, go through their profile to sRGB, and the profile is dropped; CMYK
       without one is converted by the plain formula. LAB becomes sRGB.
@@ -81,12 +84,11 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
     if image.mode == "La":  # premultiplied, which Pillow turns into LA alone
         image = image.convert("LA")
     if image.mode.startswith("I;16") or image.mode == "I":
-        return _sixteen_bit_grey(image)
+        return _many_bit_grey(image)
     if image.mode == "F":
-        values = np.asarray(image)
-        if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
-            raise InputError(f"float values run from {values.min():g} to {values.max():g}; allowed are 0 to 1")
-        return Image.fromarray(np.rint(values * 255).astype(np.uint8)), None
+        return _float_grey(image), None
+    if image.mode == "L" and samples_of(image).signed:
+        return _signed_bytes(image), None
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         alpha = np.array(rgba.getchannel("A"), dtype=np.uint8)
@@ -97,12 +99,35 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
     return image.convert("L" if image.mode == "1" else "RGB"), None
 
 
-def _sixteen_bit_grey(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
-    values = np.asarray(image)  # uint16 or int32; a scan is large, so nothing here is wider
-    low, high = int(values.min()), int(values.max())
-    if low < 0 or high > 65535:
-        raise InputError(f"integer values run from {low} to {high}; allowed are 0 to 65535")
+def _float_grey(image: Image.Image) -> Image.Image:
+    values, samples = np.asarray(image), samples_of(image)
+    if samples.swapped:
+        values = values.byteswap()
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise InputError(f"float values run from {values.min():g} to {values.max():g}; allowed are 0 to 1")
+    return Image.fromarray(np.rint((1 - values if samples.inverted else values) * 255).astype(np.uint8))
+
+
+def _many_bit_grey(image: Image.Image) -> tuple[Image.Image, Pixels | None]:
+    values, samples = np.asarray(image), samples_of(image)  # a scan is large, so nothing here is wider
+    if samples.swapped:
+        values = values.astype(np.int16).byteswap() if samples.signed else values.byteswap()
+    _check_range(values, samples.white)
     key = image.info.get("transparency")
     alpha = np.where(values == key, np.uint8(0), np.uint8(255)) if isinstance(key, int) else None
-    upper = np.right_shift(values, 8, out=np.empty(values.shape, np.uint8), casting="unsafe")
-    return Image.fromarray(upper), alpha
+    shift = samples.bits - samples.signed - 8
+    upper = np.right_shift(values, shift, out=np.empty(values.shape, np.uint8), casting="unsafe")
+    return Image.fromarray(255 - upper if samples.inverted else upper), alpha
+
+
+def _signed_bytes(image: Image.Image) -> Image.Image:
+    values, samples = np.asarray(image).view(np.int8), samples_of(image)
+    _check_range(values, samples.white)
+    full = (values.astype(np.uint8) << 1) | (values.view(np.uint8) >> 6)
+    return Image.fromarray(255 - full if samples.inverted else full)
+
+
+def _check_range(values: NDArray[Any], white: int) -> None:
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > white:
+        raise InputError(f"integer values run from {low} to {high}; allowed are 0 to {white}")

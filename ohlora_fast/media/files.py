@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.unfinished import unfinished
 
 
 @contextmanager
@@ -33,18 +34,17 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = Path(os.path.realpath(path))
     beside = target.parent / f".ohlora-{secrets.token_hex(6)}.tmp"
     try:
-        # "x" gives the permissions that the user's umask asks for, which tempfile would not.
-        with open(beside, "xb+") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, target)
-    except BaseException as error:
-        with suppress(OSError):
-            beside.unlink()
-        if isinstance(error, OSError) and error.errno is not None:
-            raise InputError(f"cannot write {path}: {os.strerror(error.errno)}") from error
-        raise
+        with unfinished(beside):
+            # "x" gives the permissions that the user's umask asks for, which tempfile would not.
+            with open(beside, "xb+") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(beside, target)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise InputError(f"cannot write {path}: {os.strerror(error.errno)}") from error
 
 
 def check_target(path: Path, source: Path | None = None, overwrite: bool = False) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from PIL import ExifTags, Image, JpegImagePlugin
 
 ORIENTATION = ExifTags.Base.Orientation
+SUBJECT_AREA = 0x9214
 
 # Tags that describe the picture. The others of the first directory tell how the file at hand stores its
 # pixels (a TIFF keeps its strip offsets there) and would be wrong in another file.
@@ -65,11 +66,11 @@ def resolution(image: Image.Image) -> tuple[float, float] | None:
     return (x, y) if all(math.isfinite(v) and 1 < v < 65536 for v in (x, y)) else None
 
 
-def upright_exif(image: Image.Image, size: tuple[int, int]) -> bytes | None:
+def upright_exif(image: Image.Image, size: tuple[int, int], turned: bool) -> bytes | None:
     """Return the EXIF block for the turned picture of `size`, or None if there is none.
 
     The orientation goes, the stated size follows, and the embedded thumbnail is dropped, because it would
-    show the picture as it was before.
+    show the picture as it was before. So do places of the subject, if the picture is `turned`.
     """
     source = image.getexif()
     exif = Image.Exif()
@@ -83,6 +84,9 @@ def upright_exif(image: Image.Image, size: tuple[int, int]) -> bytes | None:
     for tag, side in zip((ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight), size, strict=True):
         if tag in camera:
             camera[tag] = side
+    if turned:
+        for tag in (ExifTags.Base.SubjectLocation, SUBJECT_AREA):
+            camera.pop(tag, None)
     if camera:
         exif[ExifTags.IFD.Exif] = camera
     place = dict(source.get_ifd(ExifTags.IFD.GPSInfo))

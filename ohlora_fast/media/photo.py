@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from PIL import Image
 
 from ohlora_fast.errors import InputError
 from ohlora_fast.media.convert import Pixels, to_pixels
+from ohlora_fast.media.extras import NO_EXTRAS, Extras, read_extras
 from ohlora_fast.media.metadata import JpegSettings, jpeg_settings, orientation, resolution, upright_exif
 
 # Orientation → how to turn the pixels upright: (swap rows and columns first, then reverse rows, columns).
@@ -26,6 +27,9 @@ TURNS = {
 }
 
 
+MOVING = ("GIF", "PNG", "WEBP")
+
+
 @dataclass(frozen=True, eq=False)
 class Photo:
     """A photo as it is dyed, with what `write_photo(..., like=photo)` keeps.
@@ -33,9 +37,11 @@ class Photo:
     Attributes:
         pixels: (H, W, 3) RGB or (H, W, 4) RGBA, uint8, upright.
         path: the file it came from, None for a picture made in memory.
-        format: "JPEG", "PNG", "WEBP", "TIFF" or "BMP"; None or another Pillow name for one made in memory.
+        format: "JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF" or "HEIF"; None or another name of Pillow's for one made in
+            memory.
         icc_profile: the RGB colour profile that the pixels are in, None for sRGB or unknown.
         exif: the EXIF block without orientation and thumbnail.
+        extras: XMP, IPTC, comments, text: what the file says beside these.
         dpi: resolution, (x, y).
         jpeg: how a JPEG was compressed.
         lossless: whether a WebP was.
@@ -49,6 +55,7 @@ class Photo:
     format: str | None = None
     icc_profile: bytes | None = None
     exif: bytes | None = None
+    extras: Extras = NO_EXTRAS
     dpi: tuple[float, float] | None = None
     jpeg: JpegSettings | None = None
     lossless: bool = False
@@ -90,15 +97,23 @@ def build_photo(image: Image.Image, path: Path | None, lossless: bool, size: tup
     pixels = upright(pixels, turn)
     exif = None
     try:
-        exif = upright_exif(image, (pixels.shape[1], pixels.shape[0]))
+        exif = upright_exif(image, (pixels.shape[1], pixels.shape[0]), turn != 1)
     except Exception:  # EXIF is full of surprises, and none of them is worth a photo
         notes += ("its EXIF block cannot be read and is dropped",)
+    dropped: tuple[str, ...]
+    extras, dropped = NO_EXTRAS, ("its XMP, IPTC and texts cannot be read and are dropped",)
+    with contextlib.suppress(Exception):  # as EXIF
+        extras, dropped = read_extras(image, pixels.shape[:2], turn != 1)
+    if icc is None and image.info.get("icc_profile"):
+        extras = replace(extras, color=())  # they were said of numbers that have become others
+    notes += dropped
     frames = 1
     with contextlib.suppress(Exception):  # a broken second frame does no harm to the first
         frames = getattr(image, "n_frames", 1)
     if frames > 1:
         current = image.tell()  # a PIL image may have been sought to a later one
-        notes += (f"it holds {frames} frames; {f'number {current + 1}' if current else 'the first'} is used",)
+        which = f"number {current + 1}" if current else "the first"
+        notes += (f"it holds {frames} frames; {which} is used{_elsewhere(image)}",)
     compression = image.info.get("compression")
     return Photo(
         pixels=pixels,
@@ -106,6 +121,7 @@ def build_photo(image: Image.Image, path: Path | None, lossless: bool, size: tup
         format="JPEG" if image.format == "MPO" else image.format,
         icc_profile=icc,
         exif=exif,
+        extras=extras,
         dpi=resolution(image),
         jpeg=jpeg_settings(image),
         lossless=lossless,
@@ -113,6 +129,11 @@ def build_photo(image: Image.Image, path: Path | None, lossless: bool, size: tup
         size=None if size in (None, image.size) else size if TURNS[turn][0] else size[::-1],
         notes=notes,
     )
+
+
+def _elsewhere(image: Image.Image) -> str:
+    """The command that dyes all frames of an animation, as the end of a note; nothing for pages."""
+    return "; `ohlora-fast video` dyes all of them" if image.format in MOVING else ""
 
 
 def upright(pixels: Pixels, turn: int) -> Pixels:
@@ -123,7 +144,7 @@ def upright(pixels: Pixels, turn: int) -> Pixels:
 
 
 def reason_for(error: Exception) -> str:
-    """Return what to print for an exception from a decoder or encoder."""
+    """Return what to print for an exception from a decoder or encoder: one line."""
     if isinstance(error, MemoryError):
         return "there is not enough memory for it"
-    return str(error) or type(error).__name__
+    return " ".join(str(error).split()) or type(error).__name__

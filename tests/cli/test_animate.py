@@ -15,7 +15,7 @@ from ohlora_fast.animate import dyed_frames
 from ohlora_fast.cli import main
 from ohlora_fast.media.convert import Pixels
 
-from ..conftest import frames_of
+from ..conftest import display_p3, frames_of, in_profile
 
 
 def animate(*arguments: object) -> int:
@@ -41,6 +41,20 @@ def test_every_setting_moves(portrait: Path, tmp_path: Path, portrait_pixels: Pi
     found = frames_of(out / "portrait.gif")
     for frame, *settings in zip(found, colors, heights, shares, strict=True):
         assert np.abs(frame - stylist.dye(portrait_pixels, *settings).astype(int)).mean() < 4
+
+
+@pytest.mark.parametrize("out", ["one.webp", "folder"])
+def test_photos_with_a_profile_are_shown_in_srgb(portrait_pixels: Pixels, tmp_path: Path, out: str) -> None:
+    given = portrait_pixels.copy()
+    vivid = np.s_[:40, -20:]
+    given[vivid] = (210, 60, 50)
+    wide = in_profile(given, display_p3())
+    wide.save(tmp_path / "wide.png", icc_profile=display_p3())
+    moved = ["--color", "0.4", "--ombre-height", "0.3:1", "--frames", 2, "--format", "webp"]
+    assert animate(tmp_path / "wide.png", "-o", tmp_path / out, *moved) == 0
+    frame = frames_of(tmp_path / out / "wide.webp" if out == "folder" else tmp_path / out)[0]
+    assert np.abs(frame[vivid].mean((0, 1)) - (210, 60, 50)).max() < 4
+    assert np.abs(np.asarray(wide)[vivid].mean((0, 1)) - (210, 60, 50)).max() > 10
 
 
 def test_frames_are_those_of_dye_and_the_student_runs_once(

@@ -13,6 +13,8 @@ from ohlora_fast import HairStylist, NaturalDye
 from ohlora_fast.batch import Recipe
 from ohlora_fast.cli import main
 
+from ..conftest import display_p3, in_profile, in_srgb
+
 
 @pytest.fixture(scope="module")
 def portrait(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -102,3 +104,31 @@ def test_gallery(portrait: Path, tmp_path: Path) -> None:
     assert main([*command, "--skip-existing"]) == 0
     assert (out / "index.html").read_text() == page
     assert main(["gallery", str(portrait), "-o", str(tmp_path / "x.jpg")]) == 1
+
+
+def test_a_colour_is_that_colour_in_a_wide_gamut_photo_too(portrait: Path, tmp_path: Path) -> None:
+    wide = in_profile(pixels(portrait), display_p3())
+    wide.save(tmp_path / "wide.png", icc_profile=display_p3())
+    options = ["--palette", "#ff8800", "--lift", "1", "--ombre-height", "1", "--ombre-grad-height", "0"]
+    for source, out in ((portrait, "usual.png"), (tmp_path / "wide.png", "wide-dyed.png")):
+        assert main(["dye", str(source), "-o", str(tmp_path / out), *options]) == 0
+    usual = pixels(tmp_path / "usual.png").astype(int)
+    with Image.open(tmp_path / "wide-dyed.png") as image:
+        assert image.info["icc_profile"] == display_p3()
+        found, raw = in_srgb(image).astype(int), np.asarray(image).astype(int)
+    hair = np.abs(usual - pixels(portrait)).max(-1) > 40
+    assert hair.mean() > 0.05
+    assert np.abs(found - usual)[hair].mean() < 2.5
+    assert np.abs(raw - usual)[hair].mean() > 5
+    untouched = (usual == pixels(portrait)).all(-1)
+    assert (raw == np.asarray(wide))[untouched].mean() > 0.99
+
+
+def test_gallery_shows_wide_gamut_photos_in_srgb(portrait: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.fromarray(pixels(portrait)).save(folder / "usual.png")
+    in_profile(pixels(portrait), display_p3()).save(folder / "wide.png", icc_profile=display_p3())
+    assert main(["gallery", str(folder), "-o", str(tmp_path / "page"), "--cell", "32"]) == 0
+    usual, wide = (pixels(tmp_path / "page" / f"{name}_looks.jpg").astype(int) for name in ("usual", "wide"))
+    assert np.abs(usual - wide).mean() < 1

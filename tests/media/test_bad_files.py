@@ -42,7 +42,7 @@ def test_folder(tmp_path: Path) -> None:
 
 def test_empty(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").touch()
-    assert "it is empty; allowed are JPEG, PNG, WebP, TIFF and BMP" in refusal(tmp_path / "x.jpg")
+    assert "it is empty; allowed are JPEG, PNG, WebP, TIFF, BMP, AVIF and HEIC" in refusal(tmp_path / "x.jpg")
 
 
 def test_zip_named_png(tmp_path: Path) -> None:
@@ -54,8 +54,9 @@ def test_zip_named_png(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "name"),
     [
-        (b"GIF89a" + bytes(20), "a GIF"),
-        (b"\0\0\0\x18ftypheic" + bytes(20), "a HEIC file"),
+        (b"GIF89a" + bytes(20), "a GIF, which `ohlora-fast video` dyes"),
+        (b"\0\0\0\x18ftypcrx " + bytes(20), "a CRX file"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"),
         (b"%PDF-1.7", "a PDF"),
         (b"\n <html>", "a web page or XML"),
         (b"hello", "no picture (it begins with the bytes 68 65 6c 6c)"),

@@ -20,12 +20,15 @@ RGB = RNG.integers(0, 256, (32, 48, 3), dtype=np.uint8)
 RGBA = np.dstack([RGB, RNG.integers(0, 256, (32, 48), dtype=np.uint8)])
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
+NEWER = ("AVIF", "HEIF")
+"""Formats that not every Pillow reads; `test_heif` has their tests."""
+
 
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize("suffix", [*sorted(FORMATS), ".PNG", ".Jpg"])
+@pytest.mark.parametrize("suffix", [*sorted(s for s, form in FORMATS.items() if form not in NEWER), ".PNG", ".Jpg"])
 def test_the_suffix_tells_the_format(tmp_path: Path, suffix: str) -> None:
     write_photo(tmp_path / f"x{suffix}", RGB)
     with Image.open(tmp_path / f"x{suffix}") as image:
