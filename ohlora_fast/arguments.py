@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import InputError
+from .ops.arrays import aligned
 from .ops.ombre_op import is_tensor
 
 if TYPE_CHECKING:
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
 
 MAX_SIDE = 2**20
 """The largest height and width that :func:`ohlora_fast.ombre.has_hair` takes."""
+
+FINEST_SIDE = 2**14
+"""Height and width at which :func:`ohlora_fast.ombre.has_hair` looks at a map, if the image has more pixels than such a
+square and the map itself is not larger: enough for all photos that files may hold, and a fraction of a second."""
 
 
 def check_threads(threads: Any) -> None:
@@ -107,7 +112,7 @@ def as_maps(prob: Any, count: int | None) -> Any:
         # Float16 is slow to compare; widening it is exact. Float64 is checked before it is rounded.
         maps = maps.astype(np.float32) if maps.dtype.itemsize == 2 else maps
         _check_range("prob", maps, 1)
-        return np.ascontiguousarray(maps, np.float32)
+        return aligned(maps, np.float32)
     _check_range("prob", maps, 1)
     return maps.float()
 

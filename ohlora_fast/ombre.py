@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from .arguments import MAX_SIDE, as_batch, as_maps, as_number, as_settings, check_alike, check_threads, is_whole, shown
+from .arguments import (
+    FINEST_SIDE,
+    MAX_SIDE,
+    as_batch,
+    as_maps,
+    as_number,
+    as_settings,
+    check_alike,
+    check_threads,
+    is_whole,
+    shown,
+)
 from .errors import InputError
 from .ops.ombre_op import (
     BACKENDS,
@@ -181,7 +192,8 @@ def checked(color: Setting, ombre_height: Setting, ombre_grad_height: Setting, c
 def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> NDArray[np.bool_]:
     """Say for each map whether a hair row is found at an image size.
 
-    Without one, the ombre has no gradient. Cheap: a map is read only until its first hair row.
+    Without one, the ombre has no gradient. Cheap: a map is read only until its first hair row. Sizes of more than 2^28
+    pixels count as 2^14 along each longer side, or as the map's own side if that is larger.
 
     Args:
         prob: probability in [0, 1], as for :func:`apply_ombre`: (h, w), (N, h, w) or (N, 1, h, w).
@@ -204,7 +216,10 @@ def has_hair(prob: Any, size: tuple[int, int], threads: int | None = None) -> ND
     maps = as_maps(prob, None)
     if is_tensor(maps):
         maps = maps.detach().cpu().numpy()
-    return hair_rows(maps, int(size[0]), int(size[1]), threads=threads)[:, 0] >= 0
+    height, width = (int(one) for one in size)
+    if height * width > FINEST_SIDE**2:
+        height, width = min(height, max(FINEST_SIDE, maps.shape[1])), min(width, max(FINEST_SIDE, maps.shape[2]))
+    return hair_rows(maps, height, width, threads=threads)[:, 0] >= 0
 
 
 def _seed_work(settings: Settings) -> Work:

@@ -194,6 +194,22 @@ def test_has_hair():
     assert has_hair(maps, [np.int64(100), 60], threads=1).tolist() == [False, True, False]
 
 
+@pytest.mark.parametrize("size", [(2**20, 2**20), (2**20, 2**12), (2**15, 2**20)])
+def test_has_hair_of_huge_sizes_says_what_it_says_of_large_ones(size):
+    """Of maps that must be looked at everywhere: no value is hair, and all are nearly."""
+    rng = np.random.default_rng(0)
+    maps = np.stack([np.full((24, 24), 0.9), 0.6 * rng.random((24, 24)), np.full((24, 24), 0.9)]).astype(np.float32)
+    maps[2, 22, 20:23] = 0.99
+    assert has_hair(maps, size).tolist() == has_hair(maps, (2**12, 2**12)).tolist() == [False, False, True]
+
+
+def test_has_hair_looks_at_each_row_of_a_map_that_is_itself_large():
+    thin = np.zeros((2**15, 8), np.float32)
+    thin[2**14 + 1] = 1
+    assert has_hair(thin, (2**15, 2**14)).tolist() == [True]
+    assert has_hair(thin, (2**15, 8)).tolist() == [True]
+
+
 @pytest.mark.parametrize(
     "size",
     [(0, 9), (9, 2**20 + 1), (10**5000, 9), (9.0, 9), (True, 9), ("9", 9), (9,), (9, 9, 3), 9, None, "99"],

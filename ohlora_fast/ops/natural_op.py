@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arrays import aligned
 from .hair_flow import smoothstep
 from .natural_plan import EDGES, Mixture, Plan, make_plan, sample_grid
 from .oklab import decode_table, from_oklab, to_oklab
@@ -105,7 +106,7 @@ def planned_cpp(
 
     if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
         image = np.ascontiguousarray(image)
-    threads = cpu_threads(threads)
+    prob, threads = aligned(prob), cpu_threads(threads)
     out = np.empty(image.shape, np.uint8)
     for n, photo in enumerate(image):
         resized = _core.resize_maps(prob[n : n + 1] if len(prob) > 1 else prob, *photo.shape[:2], threads)[0]

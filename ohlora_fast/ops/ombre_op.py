@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ohlora_fast.ops.arrays import aligned
+from ohlora_fast.runtime import usable_cores
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -194,9 +197,7 @@ def cpu_threads(wanted: int | None) -> int:
         >>> cpu_threads(10**6)
         256
     """
-    from ohlora_fast import _core
-
-    return min(wanted or _core.default_threads(), 256)
+    return min(wanted or usable_cores(), 256)
 
 
 def ombre_cpp(
@@ -213,7 +214,7 @@ def ombre_cpp(
     if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
         image = np.ascontiguousarray(image)
     hue = hue_colors(color)
-    return _core.ombre(image, prob, hue, height, grad_height, cpu_threads(threads))
+    return _core.ombre(image, aligned(prob), hue, height, grad_height, cpu_threads(threads))
 
 
 def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int | None = None) -> NDArray[np.int32]:
@@ -225,7 +226,7 @@ def hair_rows(prob: NDArray[np.float32], height: int, width: int, threads: int |
     if backend_problem("cpp") is None:
         from ohlora_fast import _core
 
-        return _core.hair_rows(prob, height, width, cpu_threads(threads))
+        return _core.hair_rows(aligned(prob), height, width, cpu_threads(threads))
     return np.array([_extent(opacity_of(resized_numpy(one, height, width))) for one in prob], np.int32).reshape(-1, 2)
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ohlora_fast.ops.arrays import aligned
 from ohlora_fast.ops.ombre_op import backend_problem, cpu_threads
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def dye_planes(
         >>> [int(plane[0, 0]) for plane in planes]
         [146, 122, 156]
     """
-    if backend_problem("cpp") is None:
+    if backend_problem("cpp") is None and all(plane.flags.aligned for plane in planes):
         dye_planes_cpp(planes, prob, weight, hue, yuv, threads)
     else:
         dye_planes_numpy(planes, prob, weight, hue, yuv)
@@ -118,6 +119,7 @@ def dye_planes_cpp(
     from ohlora_fast import _core
 
     shift = 0.25 * hue - 38.25
+    prob, weight = aligned(prob), aligned(weight)
     _core.dye_planes(*planes, prob, weight, yuv.to_rgb, yuv.to_yuv, yuv.zero, shift, yuv.bits, cpu_threads(threads))
 
 

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .arrays import aligned
 from .ombre_op import blend_numpy, cpu_threads, opacity_of, resized_numpy, row_weights
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def refine_cpp(
 
     if image.strides[3] != 1 or image.strides[2] != image.shape[3]:
         image = np.ascontiguousarray(image)
-    _core.refine(image, guide, maps, radius, eps, DOUBT, prob, cpu_threads(threads))
+    _core.refine(image, guide, aligned(maps), radius, eps, DOUBT, prob, cpu_threads(threads))
 
 
 def ombre_refined_numpy(
@@ -170,5 +171,5 @@ def ombre_refined_cpp(
         image = np.ascontiguousarray(image)
     hue, height, grad_height = settings[:, :3].astype(np.uint8), settings[:, 3], settings[:, 4]
     return _core.ombre_refined(
-        image, prob, hue, height, grad_height, guide, maps, RADIUS, EPS, DOUBT, cpu_threads(threads)
+        image, aligned(prob), hue, height, grad_height, guide, aligned(maps), RADIUS, EPS, DOUBT, cpu_threads(threads)
     )

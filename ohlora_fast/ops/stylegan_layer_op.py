@@ -26,6 +26,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from .arrays import aligned
 from .ombre_op import backend_problem
 
 __all__ = [
@@ -81,10 +82,8 @@ def layer_cpp(
 
     rows = x.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
     out = torch.empty(rows.shape)
-    _core.style_layer(
-        rows.numpy(), noise[:, 0].numpy(), noise_weight.numpy(), bias.numpy(), style.numpy(), blur, out.numpy(),
-        threads or torch.get_num_threads(),
-    )  # fmt: skip
+    given = [aligned(one.numpy()) for one in (rows, noise[:, 0], noise_weight, bias, style)]
+    _core.style_layer(*given, blur, out.numpy(), threads or torch.get_num_threads())
     return out.permute(0, 3, 1, 2)
 
 
