@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -48,7 +49,8 @@ Method: TypeAlias = Union[str, "NaturalDye", Sequence[Any]]
 
 
 class HairStylist:
-    """Finds the hair in portraits and dyes it. One object may be used from several threads at once.
+    """Finds the hair in portraits and dyes it. One object may be used from several threads at once, and in processes
+    that were forked; a pickle or copy of it is rebuilt from its arguments.
 
     Args:
         checkpoint: a student's weights (``.safetensors``, ``.pth``) or an exported graph (``.onnx``); None for the
@@ -76,11 +78,16 @@ class HairStylist:
         threads: int | None = None,
     ) -> None:
         check_threads(threads)
+        self._arguments = (None if checkpoint is None else os.path.abspath(checkpoint), engine, device, threads)
         self.threads = threads
         self.engine = make_engine(checkpoint, engine, device, threads)
         self.student = Student(self.engine, threads)
         self._finder: HeadFinder | None = None
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> tuple[type[HairStylist], tuple[Any, ...]]:
+        """Pickle and copy the arguments: the copy is made anew of them, where it is unpickled."""
+        return type(self), self._arguments
 
     @property
     def finder(self) -> HeadFinder:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import struct
 import threading
 import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageSequence
+from PIL import Image, ImageCms, ImageSequence
 
 from ohlora_fast.student.engines import has_nvidia_gpu
 
@@ -66,6 +69,41 @@ def group(tmp_path: Path, group_pixels: np.ndarray) -> Path:
     path.parent.mkdir()
     Image.fromarray(group_pixels).save(path)
     return path
+
+
+@cache
+def display_p3() -> bytes:
+    """A colour profile with the primaries of Display P3: sRGB's, its red, green and blue replaced."""
+    srgb = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    for number in range(int.from_bytes(srgb[128:132], "big")):
+        tag, offset, _ = struct.unpack_from(">4sII", srgb, 132 + 12 * number)
+        if tag in P3_PRIMARIES:
+            struct.pack_into(">3i", srgb, offset + 8, *(round(65536 * value) for value in P3_PRIMARIES[tag]))
+    return bytes(srgb)
+
+
+P3_PRIMARIES = {
+    b"rXYZ": (0.51512, 0.2412, -0.00105),
+    b"gXYZ": (0.29198, 0.69225, 0.04189),
+    b"bXYZ": (0.1571, 0.06657, 0.78407),
+}
+"""In CIE XYZ, for the white D50."""
+
+
+def in_profile(pixels: np.ndarray, icc: bytes) -> Image.Image:
+    """Pixels in sRGB, uint8 (H, W, 3), as a picture with another profile that looks the same."""
+    made = ImageCms.profileToProfile(
+        Image.fromarray(pixels), ImageCms.createProfile("sRGB"), ImageCms.ImageCmsProfile(io.BytesIO(icc)), 1
+    )
+    assert made is not None
+    made.info["icc_profile"] = icc
+    return made
+
+
+def in_srgb(image: Image.Image) -> np.ndarray:
+    """A picture with a profile as pixels in sRGB, uint8 (H, W, 3)."""
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    return np.asarray(ImageCms.profileToProfile(image.convert("RGB"), profile, ImageCms.createProfile("sRGB"), 1))
 
 
 def frames_of(path: Path) -> list[np.ndarray]:

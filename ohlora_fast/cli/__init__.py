@@ -1,7 +1,8 @@
 """The command `ohlora-fast`: one file a subcommand, each with `add_parser(subparsers)`, `run(args) -> int`.
 
 Subcommands import what they need when they run, so that help and version come at once. Exit codes: 0 all
-done, 1 something failed, 2 wrong usage, 130 interrupted. Errors and warnings are one line each on stderr.
+done, 1 something failed, 2 wrong usage, 130 interrupted, by Ctrl-C, SIGTERM or SIGHUP. Errors and warnings are one
+line each on stderr.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from typing import NoReturn
 
 from ohlora_fast import __version__
 from ohlora_fast.cli.console import PROGRAM, complain, show_warning
+from ohlora_fast.cli.ending import INTERRUPTED, end, interruptible
+from ohlora_fast.cli.streams import open_missing, plain_streams
 from ohlora_fast.errors import InputError
 
 SUBCOMMANDS = (
@@ -48,19 +51,34 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
+    Args:
+        argv: the arguments. None for those of this program, which then is the process: it handles signals, and after an
+            error ends itself.
+
     >>> main(["--version"])  # doctest: +ELLIPSIS
     ohlora-fast ...
     0
     """
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # a file name may hold what the terminal cannot print
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        args = build_parser().parse_args(argv)
-    except SystemExit as stop:
-        return int(stop.code or 0)
-    with warnings.catch_warnings():
+    if argv is not None:
+        return _main(argv)
+    open_missing()
+    with interruptible() as interrupted:
+        code = _main(None)
+        if code or interrupted():
+            end(code)
+        return code
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    with plain_streams(), warnings.catch_warnings():
         warnings.showwarning = show_warning
+        try:
+            args = build_parser().parse_args(argv)
+        except SystemExit as stop:
+            return int(stop.code or 0)
+        except KeyboardInterrupt:
+            complain("interrupted", "nothing was begun")
+            return INTERRUPTED
         return _run(args)
 
 
@@ -71,7 +89,7 @@ def _run(args: argparse.Namespace) -> int:
         return code
     except KeyboardInterrupt as stop:
         complain("interrupted", str(stop) or "nothing was left half-written")
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+from ohlora_fast.cli.streams import plain
+
 PROGRAM = "ohlora-fast"
 
 
 def complain(kind: str, message: str) -> None:
     """Print `ohlora-fast: kind: message` as one line on stderr, above a progress bar if there is one."""
-    line = f"{PROGRAM}: {kind}: {' '.join(message.split())}"
+    line = plain(f"{PROGRAM}: {kind}: {' '.join(message.split())}")
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 

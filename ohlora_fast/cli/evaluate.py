@@ -8,7 +8,6 @@ import io
 import os
 import re
 import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ohlora_fast.cli.options import add_engine_options, add_tiles_option
 from ohlora_fast.errors import InputError
+from ohlora_fast.media.unfinished import unfinished
 
 if TYPE_CHECKING:
     from ohlora_fast.distill.data import Pair
@@ -94,15 +94,18 @@ def run(args: argparse.Namespace) -> int:
     heads = "whole" if args.whole else "auto"
     segments = [partial(stylist.segment, refine=args.refine, heads=heads) for stylist in stylists]
     if scenes is not None:
+        asked = len(scenes)
+        scenes = readable(scenes)
         print_scenes(students, segments, scenes)
-        return 0
+        return int(len(scenes) < asked)
+    asked = len(pairs)
     if args.out is None:
-        counts = score(segments, pairs, [None] * len(students))
+        pairs, counts = score(segments, pairs, [None] * len(students))
     else:
         with folder_written(Path(args.out)) as folder:
             several = len(students) > 1
             folders = [folder / "photos" / (one.name.replace("/", "_") if several else "") for one in students]
-            counts = score(segments, pairs, folders)
+            pairs, counts = score(segments, pairs, folders)
             for photos, each in zip(folders, counts, strict=True):
                 write_worst(photos, pairs, each)
             with written_whole(folder / "scores.csv") as file:
@@ -119,7 +122,36 @@ def run(args: argparse.Namespace) -> int:
     print(f"\n{table_markdown(scores_table(as_runs(students, pairs, counts)))}")
     if args.out is not None:
         print(f"\n{Path(args.out, 'report', 'report.html')}")
-    return 0
+    return int(len(pairs) < asked)
+
+
+def readable(scenes: Scenes) -> Scenes:
+    """Leave out the photos that cannot be read, each named on stderr.
+
+    Raises:
+        InputError: a kind of photos is left with none.
+    """
+    from ohlora_fast.cli.console import complain
+    from ohlora_fast.distill.scenes import read_rgb
+
+    def can(load: Callable[[], object]) -> bool:
+        try:
+            load()
+        except InputError as error:
+            complain("error", f"left out: {error}")
+            return False
+        return True
+
+    left = replace(
+        scenes,
+        figures=tuple(pair for pair in scenes.figures if can(pair.load)),
+        people=tuple(one for one in scenes.people if can(partial(read_rgb, one[0]))),
+        nothing=tuple(path for path in scenes.nothing if can(partial(read_rgb, path))),
+    )
+    for name in ("figures", "people", "nothing"):
+        if not getattr(left, name):
+            raise InputError(f"{name}: none of {len(getattr(scenes, name))} photos can be read")
+    return left
 
 
 def print_scenes(students: Sequence[Student], segments: Sequence[Callable[[Pixels], Any]], scenes: Scenes) -> None:
@@ -177,30 +209,48 @@ def short_names(paths: Sequence[Path]) -> list[str]:
 
 def score(
     segments: Sequence[Callable[[Pixels], Any]], pairs: Sequence[Pair], folders: Sequence[Path | None]
-) -> list[list[Counts]]:
-    """Score each student on each pair, with a progress bar on a terminal; overlays go into the folders, if any."""
+) -> tuple[list[Pair], list[list[Counts]]]:
+    """Score each student on each pair, with a progress bar on a terminal; overlays go into the folders, if any.
+
+    Returns:
+        The pairs that can be read, each other one being named on stderr, and each student's counts for these.
+
+    Raises:
+        InputError: no pair can be read.
+    """
     import numpy as np
     from tqdm import tqdm
 
+    from ohlora_fast.cli.console import complain
     from ohlora_fast.distill.metrics import count_pixels
     from ohlora_fast.media.images import write_photo
     from ohlora_fast.media.overlay import overlay_pixels
 
+    left = list(pairs)
     counts: list[list[Counts]] = [[] for _ in segments]
     for folder in folders:
         if folder is not None:
             (folder / "overlays").mkdir(parents=True)
     with tqdm(total=len(segments) * len(pairs), unit="photo", disable=None) as bar:
         for segment, folder, scored in zip(segments, folders, counts, strict=True):
-            for pair in pairs:
-                image, mask = pair.load()
+            for pair in list(left):
+                bar.update()
+                try:
+                    image, mask = pair.load()
+                except InputError as error:
+                    if scored is not counts[0]:  # it could be read a moment ago
+                        raise
+                    complain("error", f"left out: {error}")
+                    left.remove(pair)
+                    continue
                 prob = segment(image)
                 scored.append(count_pixels(prob, mask))
                 if folder is not None:
                     ours, truth = (np.where(hair, 255, 0).astype(np.uint8) for hair in (prob > 0.5, mask >= 128))
                     write_photo(overlay_file(folder, pair), overlay_pixels(image, ours, truth))
-                bar.update()
-    return counts
+            if not left:
+                raise InputError(f"photos: none of {len(pairs)} can be read")
+    return left, counts
 
 
 def overlay_file(folder: Path, pair: Pair) -> Path:
@@ -308,17 +358,17 @@ def folder_written(folder: Path) -> Iterator[Path]:
     made = not folder.exists()
     stage = folder / f"{STAGE}{secrets.token_hex(6)}.tmp"
     try:
-        stage.mkdir(parents=True)
-    except OSError as error:
-        raise InputError(f"--out: cannot make the folder {folder}: {os.strerror(error.errno or 0)}") from error
-    try:
-        yield stage
-        for path in list(stage.iterdir()):
-            if (folder / path.name).exists():
-                (folder / path.name).rename(stage / f"old-{path.name}")
-            path.rename(folder / path.name)
+        with unfinished(stage):
+            try:
+                stage.mkdir(parents=True)
+            except OSError as error:
+                raise InputError(f"--out: cannot make the folder {folder}: {os.strerror(error.errno or 0)}") from error
+            yield stage
+            for path in list(stage.iterdir()):
+                if (folder / path.name).exists():
+                    (folder / path.name).rename(stage / f"old-{path.name}")
+                path.rename(folder / path.name)
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
         if made:
             with suppress(OSError):  # it stays if it was filled
                 folder.rmdir()

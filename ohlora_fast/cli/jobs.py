@@ -12,6 +12,7 @@ from typing import Any
 
 from ohlora_fast.cli.console import complain
 from ohlora_fast.cli.plan import Job
+from ohlora_fast.cli.streams import in_line
 from ohlora_fast.errors import InputError
 
 
@@ -36,7 +37,7 @@ def run_jobs(
                 done += 1
                 if told and bar is None:
                     made = " ".join(map(str, job.outputs))
-                    print(f"[{number}/{len(jobs)}] {job.source} → {made}", flush=True)
+                    print(f"[{number}/{len(jobs)}] {in_line(job.source)} → {in_line(made)}", flush=True)
             if bar is not None:
                 bar.update()
     except KeyboardInterrupt:

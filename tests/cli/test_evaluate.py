@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -196,14 +197,49 @@ def test_a_folder_with_other_things_is_refused(
     assert (out / name).read_text() == "mine"
 
 
-def test_a_pair_that_cannot_be_read_leaves_nothing(
+def test_pairs_that_cannot_be_read_are_named_and_left_out(
+    data: Path, graph: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(data, alone)
+    for name in ("a_wrong", "b_none"):
+        for part in ("images", "masks"):
+            (alone / part / f"{name}.png").unlink()
+    students = ["--checkpoint", str(graph), "--checkpoint", str(bundled("default.onnx"))]
+    assert main(["evaluate", str(alone), *students, "--csv", str(tmp_path / "y.csv")]) == 0
+    expected = capsys.readouterr().out
+    (data / "images" / "b_none.png").write_bytes(b"")
+    Image.new("L", (5, 5)).save(data / "masks" / "a_wrong.png")
+    made = ["-o", str(tmp_path / "made"), "--csv", str(tmp_path / "x.csv")]
+    assert main(["evaluate", str(data), *students, *made]) == 1
+    said = capsys.readouterr()
+    first, second = said.err.splitlines()
+    assert first.startswith(f"ohlora-fast: error: left out: {data / 'masks' / 'a_wrong.png'}: is 5×5")
+    assert second == f"ohlora-fast: error: left out: {data / 'images' / 'b_none.png'}: not a readable image"
+    assert said.out.startswith(expected)
+    assert (tmp_path / "x.csv").read_bytes() == (tmp_path / "y.csv").read_bytes()
+
+
+def test_without_a_pair_that_can_be_read_nothing_is_left(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (data / "images" / "b_none.png").write_bytes(b"")
+    for path in (data / "images").iterdir():
+        path.write_bytes(b"")
     assert main(["evaluate", str(data), "-o", str(tmp_path / "made"), "--csv", str(tmp_path / "x.csv")]) == 1
-    assert "b_none.png: not a readable image" in capsys.readouterr().err
+    assert capsys.readouterr().err.splitlines()[-1] == "ohlora-fast: error: photos: none of 3 can be read"
     assert not (tmp_path / "made").exists()
     assert not (tmp_path / "x.csv").exists()
+
+
+def test_scenes_that_cannot_be_read_are_named_and_left_out(scenes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (scenes / "nothing/val/broken.jpg").write_bytes(b"\xff\xd8no")
+    assert main(["evaluate", str(scenes)]) == 1
+    said = capsys.readouterr()
+    assert said.err == f"ohlora-fast: error: left out: {scenes / 'nothing/val/broken.jpg'}: not a readable image\n"
+    assert said.out.splitlines()[-1] == "nothing/val: hair in 0.0% of 1 photos"
+    (scenes / "nothing/val/c.jpg").unlink()
+    assert main(["evaluate", str(scenes)]) == 1
+    assert "nothing: none of 1 photos can be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
