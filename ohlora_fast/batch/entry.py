@@ -1,4 +1,4 @@
-"""What a run finds, and what is to be done about it."""
+"""Inputs that a run finds, and the decision about each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Namings: TypeAlias = Sequence[tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Entry:
-    """What a run found: a task whose outputs are not settled yet.
+    """An input that a run found: a task whose outputs are not settled yet.
 
     Attributes:
         task: what is to be done.

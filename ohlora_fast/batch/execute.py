@@ -113,7 +113,7 @@ def _work(dyer: Dyer, step: Task | Begin | Member | End) -> Finished | Begin | M
 
 
 def _store(outbox: Outbox, step: Finished | Begin | Member | End) -> Result | Begin | Member | End:
-    """What waits for disks."""
+    """Threads that wait for disks."""
     return store(step, outbox) if isinstance(step, Finished) else step
 
 

@@ -139,7 +139,7 @@ class Journal:
         self._write()
 
     def asked(self, name: Name) -> bool:
-        """Whether an earlier run was killed at a photo.
+        """Say whether an earlier run was killed at a photo.
 
         Raises:
             InputError: too many were.
@@ -187,7 +187,7 @@ class Journal:
 
 
 def _kills() -> list[Any]:
-    """Which start of which system this is, and how often it has killed for want of memory; None if it does not say."""
+    """Boot id of the system, and its count of kills for want of memory; None if it does not say."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         lines = Path("/proc/vmstat").read_text().splitlines()
@@ -197,6 +197,6 @@ def _kills() -> list[Any]:
 
 
 def _ran_out_of_memory(before: list[Any]) -> bool:
-    """Whether it may be that since then something was killed for want of memory."""
+    """Say whether something may have been killed for want of memory since then."""
     now = _kills()
     return now[0] is None or now != before

@@ -195,7 +195,7 @@ class Manifest:
         return None
 
     def _renamed(self, entry: Entry, source: str | bytes) -> bool:
-        """Whether this file has been entered under another name, as "./a.jpg" for "a.jpg"; it gets the new one."""
+        """Say whether this file has been entered under another name, as "./a.jpg" for "a.jpg"; it gets the new one."""
         if entry.here is None:
             return False
         row = self._execute(

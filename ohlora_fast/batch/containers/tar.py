@@ -48,7 +48,7 @@ class Files:
 
     @property
     def pictures(self) -> list[int]:
-        """Which of the files are pictures."""
+        """Pictures among the files."""
         return [
             number
             for number, (info, _) in enumerate(self.files)
@@ -57,7 +57,7 @@ class Files:
 
     @property
     def photo(self) -> int | None:
-        """Which of the files is the photo."""
+        """The photo among the files."""
         pictures = self.pictures
         plain = [number for number in pictures if self.files[number][0].name.count(".", len(self.key or "")) == 1]
         return next(iter(plain + pictures), None)
