@@ -36,7 +36,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Choice:
-    """What is done about files that have been seen before.
+    """Decisions about files that have been seen before.
 
     Attributes:
         retry_failed: make another attempt at what failed.

@@ -25,7 +25,7 @@ NO_MORE = FULL | {
     for name in ("EROFS", "EIO", "ESTALE", "ENODEV", "ENXIO", "ENOTCONN", "EMFILE", "ENFILE", "ENOMEM")
     if hasattr(errno, name)
 }
-"""What no output can be written for, whichever photo it is made of."""
+"""Errors that keep every output from being written, whichever photo it is made of."""
 
 
 class StopError(InputError):

@@ -274,7 +274,7 @@ def _run_here(tasks: Iterator[Task], dyer: Dyer, outbox: Outbox, how: How, recor
 
 
 def _put_last(manifest: Manifest, sources: set[str]) -> Iterator[Task]:
-    """What waits; these come last, so that the others are done should they kill this run, too."""
+    """Tasks that wait; these come last, so that the others are done should they kill this run, too."""
     last = []
     for task in manifest.waiting():
         if task.source in sources:

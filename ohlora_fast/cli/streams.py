@@ -12,7 +12,7 @@ from typing import Any
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters but tabs and line feeds; separators of lines and marks that turn the direction of text."""
 BARS = re.compile(r"(?:\x1b\[A|[\r\n])*")
-"""What progress bars move the cursor with, in writes of their own."""
+"""Control sequences by which progress bars move the cursor, in writes of their own."""
 
 
 def plain(text: str) -> str:

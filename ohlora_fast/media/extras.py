@@ -1,4 +1,4 @@
-"""What files say beside pixels, profile and EXIF: XMP, IPTC, comments, PNG's text and colour chunks."""
+"""Metadata beside pixels, profile and EXIF: XMP, IPTC, comments, PNG's text and colour chunks."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ KEPT = {
     "HEIF": ("xmp",),
     "BMP": (),
 }
-"""Which fields of `Extras` a format has room for."""
+"""Fields of `Extras` that a format has room for."""
 
 
 @dataclass(frozen=True)
 class Extras:
-    """What a file says beside its pixels, its profile and its EXIF, as it holds for the upright picture.
+    """Metadata of a file beside its pixels, its profile and its EXIF, as they hold for the upright picture.
 
     Attributes:
         xmp: an XML text.
@@ -58,7 +58,7 @@ class Extras:
     color: tuple[tuple[bytes, bytes], ...] = ()
 
     def without(self, form: str) -> tuple[Extras, list[str]]:
-        """What a format, in Pillow's words, has room for, and what to say of the rest.
+        """Split into the metadata that a format, by Pillow's name, has room for, and notes on the rest.
 
         >>> Extras(comments=(b"hi",), xmp=b"<x/>").without("WEBP")[1]
         ['comments']
